@@ -1,0 +1,1 @@
+"""Exact numbers and rigorous enclosures; knows nothing of models."""

@@ -1,0 +1,178 @@
+"""Finite Gaussian mixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ident_theory.errors import Problem
+from ident_theory.exact.rationals import parse_array, to_float
+from ident_theory.models.value import ExactArray, FloatArray, Value, check_covariance, flat_key, freeze, raise_if
+
+#: Weights given as floats (thirds, say) miss 1 by rounding; up to this gap they are divided by their sum.
+WEIGHT_SUM_TOLERANCE = Fraction(1, 10**9)
+
+
+class GaussianMixture(Value):
+    r"""A Gaussian mixture :math:`P(z) = \sum_j w_j\, N(z; \mu_j, \Sigma_j)` on :math:`R^m`.
+
+    Parameters
+    ----------
+    weights : array_like, shape (J,)
+        Non-negative, summing to one. Zero weights are legal. A sum off by at most 1e-9 (rounding of floats)
+        is repaired exactly by division, and the repair is recorded in `repairs`.
+    means : array_like, shape (J, m) or (J,)
+        A flat list means m = 1.
+    covariances : array_like, shape (J, m, m), (J, m) or (J,)
+        Full matrices, diagonals, or variances when m = 1. Positive semidefinite; a singular one puts its
+        component on a lower-dimensional plane, and the law of the model says what follows.
+
+    Attributes
+    ----------
+    weights, means, covariances : ndarray of float64
+        Rounded views, shapes (J,), (J, m), (J, m, m).
+    weights_exact, means_exact, covariances_exact : ndarray of Fraction
+        The numbers themselves: a float is the dyadic rational it holds, a string or Decimal what it shows.
+    repairs : tuple of str
+        What had to be changed to make the input a mixture; empty as a rule.
+
+    Raises
+    ------
+    ModelError
+        Lists every mistake: wrong shapes, negative weights, a sum that is not one, a matrix that is no
+        covariance, NaN, empty arrays.
+    """
+
+    weights_exact: ExactArray
+    means_exact: ExactArray
+    covariances_exact: ExactArray
+    weights: FloatArray
+    means: FloatArray
+    covariances: FloatArray
+    repairs: tuple[str, ...]
+
+    def __init__(self, weights: Any, means: Any, covariances: Any) -> None:
+        problems: list[Problem] = []
+        fields = read_mixture(weights, means, covariances, "", problems)
+        raise_if(problems, "GaussianMixture")
+        assert fields is not None
+        w, mu, sigma, repairs = fields
+        self._set(weights_exact=w, means_exact=mu, covariances_exact=sigma, repairs=repairs,
+                  weights=to_float(w), means=to_float(mu), covariances=to_float(sigma))
+
+    @property
+    def n_components(self) -> int:
+        """Number of components J, zero weights included."""
+        return len(self.weights_exact)
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimension m of the latent space."""
+        return int(self.means_exact.shape[1])
+
+    def reduced(self) -> GaussianMixture:
+        """The same law with zero weights dropped and equal components merged (Kivva et al. 2022, Def. C.1)."""
+        merged: dict[Hashable, Fraction] = {}
+        parts: dict[Hashable, tuple[ExactArray, ExactArray]] = {}
+        for w, mu, sigma in zip(self.weights_exact, self.means_exact, self.covariances_exact, strict=True):
+            if w != 0:
+                key = (tuple(mu), flat_key(sigma))
+                merged[key] = merged.get(key, Fraction(0)) + w
+                parts[key] = (mu, sigma)
+        keys = list(merged)
+        return GaussianMixture([merged[k] for k in keys], [list(parts[k][0]) for k in keys],
+                               [parts[k][1].tolist() for k in keys])
+
+    def sample(self, size: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
+        """Draw latents.
+
+        Returns
+        -------
+        z : ndarray, shape (size, m)
+        component : ndarray of int, shape (size,)
+        """
+        component = rng.choice(self.n_components, size=size, p=self.weights / self.weights.sum())
+        z = np.empty((size, self.latent_dim))
+        for j in range(self.n_components):
+            rows = np.flatnonzero(component == j)
+            if rows.size:
+                values, vectors = np.linalg.eigh(self.covariances[j])
+                root = vectors * np.sqrt(np.clip(values, 0.0, None))
+                z[rows] = self.means[j] + rng.standard_normal((rows.size, self.latent_dim)) @ root.T
+        return z, component
+
+    def _key(self) -> Hashable:
+        return flat_key(self.weights_exact), flat_key(self.means_exact), flat_key(self.covariances_exact)
+
+    def __repr__(self) -> str:
+        return (f"GaussianMixture(weights={self.weights.tolist()}, means={self.means.tolist()}, "
+                f"covariances={self.covariances.tolist()})")
+
+
+def read_mixture(weights: Any, means: Any, covariances: Any, path: str,
+                 problems: list[Problem]) -> tuple[ExactArray, ExactArray, ExactArray, tuple[str, ...]] | None:
+    """Parse and validate the parts of a mixture, recording every problem under `path`."""
+    before = len(problems)
+    dot = f"{path}." if path else ""
+    w = parse_array(weights, f"{dot}weights", problems)
+    mu = parse_array(means, f"{dot}means", problems)
+    sigma = parse_array(covariances, f"{dot}covariances", problems)
+    repairs: tuple[str, ...] = ()
+    if w is not None and (w.ndim != 1 or not w.size):
+        problems.append(Problem(f"{dot}weights", "a non-empty list of J numbers", f"shape {w.shape}"))
+        w = None
+    if w is not None:
+        w, repairs = _read_weights(w, f"{dot}weights", problems)
+    if mu is not None:
+        if mu.ndim == 1:
+            mu = freeze(mu.reshape(-1, 1))
+        if mu.ndim != 2 or not mu.size:
+            problems.append(Problem(f"{dot}means", "J rows of m numbers (or J numbers for m = 1)", f"shape {mu.shape}"))
+            mu = None
+        elif w is not None and len(mu) != len(w):
+            problems.append(Problem(f"{dot}means", f"{len(w)} rows, one for each weight", f"{len(mu)}"))
+    if sigma is not None and mu is not None:
+        sigma = _read_covariances(sigma, mu.shape, f"{dot}covariances", problems)
+    if len(problems) > before:
+        return None
+    assert w is not None
+    assert mu is not None
+    assert sigma is not None
+    return w, mu, sigma, repairs
+
+
+def _read_weights(w: ExactArray, path: str, problems: list[Problem]) -> tuple[ExactArray, tuple[str, ...]]:
+    for j, value in enumerate(w):
+        if value < 0:
+            problems.append(Problem(f"{path}[{j}]", "a weight >= 0", str(float(value))))
+    total = sum(w, Fraction(0))
+    if total == 1:
+        return w, ()
+    if abs(total - 1) > WEIGHT_SUM_TOLERANCE:
+        problems.append(Problem(path, "weights that sum to 1", f"the sum {float(total):.12g}",
+                                "divide them by their sum, or write thirds as \"1/3\""))
+        return w, ()
+    return freeze(w / total), (f"{path}: divided by their sum, which is 1 {float(total - 1):+.3g}",)
+
+
+def _read_covariances(sigma: ExactArray, shape: tuple[int, ...], path: str,
+                      problems: list[Problem]) -> ExactArray | None:
+    count, dim = shape
+    if dim == 1 and sigma.shape in ((count,), (count, 1)):
+        sigma = sigma.reshape(count, 1, 1)
+    elif sigma.shape == (count, dim):
+        full = np.full((count, dim, dim), Fraction(0), dtype=object)
+        for j in range(count):
+            for i in range(dim):
+                full[j, i, i] = sigma[j, i]
+        sigma = full
+    if sigma.shape != (count, dim, dim):
+        problems.append(Problem(path, f"shape {(count, dim, dim)} (or {(count, dim)} for diagonals)",
+                                f"shape {sigma.shape}"))
+        return None
+    for j in range(count):
+        check_covariance(sigma[j], f"{path}[{j}]", problems, definite=False)
+    return freeze(sigma)
