@@ -43,7 +43,7 @@ def parse_number(value: Any, path: str, problems: list[Problem]) -> Fraction | N
     if isinstance(value, Integral):
         return Fraction(int(value))
     if isinstance(value, Rational):
-        return Fraction(value.numerator, value.denominator)
+        return Fraction(int(value.numerator), int(value.denominator))
     if isinstance(value, Decimal):
         if not value.is_finite():
             problems.append(Problem(path, "a finite number", str(value)))

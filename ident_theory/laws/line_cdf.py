@@ -6,8 +6,8 @@ import numpy as np
 from flint import arb, ctx
 from scipy.special import ndtr, owens_t
 
-from ident_theory.geometry.line import LinePieces, rational
 from ident_theory.exact.balls import to_float, to_pair
+from ident_theory.geometry.line import LinePieces, rational
 from ident_theory.laws.line_terms import BITS, Component, components_of
 from ident_theory.models.model import Model
 from ident_theory.models.noise import GaussianNoise

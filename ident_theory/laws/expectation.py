@@ -1,0 +1,298 @@
+"""Expectations under a law: cross-entropy, entropy, Kullback-Leibler divergence, each with its error.
+
+Three routes: for one latent and n = 1 an adaptive Gauss-Kronrod integral over x; for one latent and n = 2 or
+3 with Gaussian noise a product rule over the latent and the noise, at two orders; for everything else
+randomised quasi-Monte Carlo with a standard error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy import stats
+
+from ident_theory.errors import DegenerateLawError, InputError
+from ident_theory.geometry.line import LinePieces, line_pieces
+from ident_theory.kernels.gauss_kronrod import GAUSS_WEIGHTS, KRONROD_NODES, KRONROD_WEIGHTS
+from ident_theory.laws.base import ErrorKind, Estimate, Law, LawKind
+from ident_theory.laws.line_terms import components_of
+from ident_theory.models.model import Model
+from ident_theory.models.noise import GaussianNoise, IndependentNoise
+from ident_theory.models.value import FloatArray
+
+#: Probability left outside the integration range, on each side of each component and of the noise.
+TAIL = 1e-22
+#: Relative error that a log density may carry into an integral.
+DENSITY_ERROR = 1e-13
+MAX_PANELS = 100_000
+MAX_ROUNDS = 60
+#: Gauss-Hermite orders compared for the noise of n = 2, 3.
+HERMITE_ORDERS = (16, 22)
+QMC_REPLICATES = 16
+QMC_POINTS = 4096
+
+Integrand = Callable[[FloatArray, FloatArray], FloatArray]
+
+
+def cross_entropy(p: Law, q: Law, rtol: float = 1e-10) -> Estimate:
+    """-E_p log q(X) in nats.
+
+    When q has a density on R^n this is an expectation for any p, atoms included. When q is noiseless its
+    atoms count with their masses (reference measure: Lebesgue plus counting on the atoms of q); +inf when p
+    gives probability to what q does not reach.
+
+    Raises
+    ------
+    InputError
+        When the laws have different observed dimensions or `rtol` is no positive number.
+    DegenerateLawError
+        When a law lives on a curve in R^n.
+    """
+    return _expect(p, q, rtol, lambda log_p, log_q: -log_q)
+
+
+def divergence(p: Law, q: Law, rtol: float = 1e-10) -> Estimate:
+    """KL(p || q) = E_p [log p(X) - log q(X)] in nats; +inf when p is not absolutely continuous to q."""
+    if p.kind is not LawKind.DENSITY and q.kind is LawKind.DENSITY and len(p.atoms().masses):
+        return Estimate(math.inf, 0.0, ErrorKind.RIGOROUS)
+    return _expect(p, q, rtol, lambda log_p, log_q: log_p - log_q)
+
+
+def _expect(p: Law, q: Law, rtol: float, integrand: Integrand) -> Estimate:
+    if not (math.isfinite(rtol) and 0 < rtol < 1):
+        raise InputError(f"expected 0 < rtol < 1, got rtol={rtol}")
+    if p.observed_dim != q.observed_dim:
+        raise InputError(f"expected two laws on one space, got n={p.observed_dim} and n={q.observed_dim}")
+    for law in (p, q):
+        if law.kind in (LawKind.CURVE, LawKind.CURVE_AND_ATOMS):
+            raise DegenerateLawError(f"expectations: not available for a {law.kind.value}; add noise to the model")
+    if p.model.latent_dim == 1 and p.observed_dim == 1:
+        return _on_the_line(p, q, rtol, integrand)
+    p.require_density("expectations for n > 1 or several latents")
+    q.require_density("expectations for n > 1 or several latents")
+    if p.model.latent_dim == 1 and p.observed_dim <= 3 and isinstance(p.model.noise, GaussianNoise):
+        return _product_rule(p, q, rtol, integrand)
+    return _quasi_monte_carlo(p, q, integrand)
+
+
+def _on_the_line(p: Law, q: Law, rtol: float, integrand: Integrand) -> Estimate:
+    atoms = p.atoms()
+    total = 0.0
+    if len(atoms.masses):
+        log_q = _log_at_atoms(q, atoms.locations)
+        parts = integrand(np.log(atoms.masses), log_q)
+        if np.isinf(parts).any():
+            return Estimate(math.inf, 0.0, ErrorKind.RIGOROUS)
+        total = float(atoms.masses @ parts)
+    if p.kind is LawKind.ATOMS:
+        return Estimate(total, 4e-16 * abs(total), ErrorKind.PROMISED)
+
+    def weighted(x: FloatArray) -> FloatArray:
+        log_p = p.log_density(x)
+        log_q = log_p if q is p else q.log_density(x)
+        density = np.exp(log_p)
+        live = density > 0.0
+        out = np.zeros_like(density)
+        out[live] = density[live] * integrand(log_p[live], log_q[live])
+        return out
+
+    splits = split_points(p.model, line_pieces(p.model.decoder))
+    if q is not p and q.model.latent_dim == 1:
+        inner = split_points(q.model, line_pieces(q.model.decoder))
+        splits = np.union1d(splits, inner[(inner > splits[0]) & (inner < splits[-1])])
+    value, error = adaptive_integral(weighted, splits, rtol)
+    return Estimate(total + value, error, ErrorKind.ESTIMATED)
+
+
+def _log_at_atoms(q: Law, locations: FloatArray) -> FloatArray:
+    """log q at the atoms of p: a density when q has one everywhere, else the mass q has at that very point."""
+    if q.kind is LawKind.DENSITY:
+        return q.log_density(locations)
+    own = q.atoms()
+    out = np.full(len(locations), -math.inf)
+    for i, x in enumerate(locations):
+        same = np.flatnonzero((own.locations == x).all(axis=1))
+        if same.size:
+            out[i] = math.log(own.masses[same[0]])
+    return out
+
+
+def adaptive_integral(function: Callable[[FloatArray], FloatArray], splits: FloatArray,
+                      rtol: float) -> tuple[float, float]:
+    """Integral over [splits[0], splits[-1]] with an error estimate, by Gauss-Kronrod panels in rounds.
+
+    All panels of a round are evaluated in one call. A panel is halved while its share of the error is too
+    large; the estimate is the sum of |K15 - G7|, which exceeds the error of K15 by far on smooth panels,
+    plus the rounding of the integrand. A budget that runs out shows as a large estimate.
+
+    Returns
+    -------
+    value, error : float
+        ``value`` is inf when the integrand is.
+    """
+    low, high = splits[:-1], splits[1:]
+    done_value = done_error = size = 0.0
+    count = len(low)
+    for _ in range(MAX_ROUNDS):
+        half = (high - low) / 2
+        values = function((low + half)[:, None].repeat(15, 1).ravel()
+                          + np.outer(half, KRONROD_NODES).ravel()).reshape(-1, 15)
+        if np.isinf(values).any():
+            return math.inf, 0.0
+        kronrod = half * (values @ KRONROD_WEIGHTS)
+        errors = np.abs(kronrod - half * (values @ GAUSS_WEIGHTS))
+        size += float((half * (np.abs(values) @ KRONROD_WEIGHTS)).sum())
+        total = done_value + float(kronrod.sum())
+        target = rtol * max(1.0, abs(total))
+        narrow = half <= 4e-16 * np.maximum(np.abs(low), np.abs(high))
+        keep = (errors <= target / max(count, 1) / 2) | narrow
+        if done_error + float(errors.sum()) <= target or count > MAX_PANELS:
+            keep[:] = True
+        done_value += float(kronrod[keep].sum())
+        done_error += float(errors[keep].sum())
+        if keep.all():
+            break
+        size -= float((half[~keep] * (np.abs(values[~keep]) @ KRONROD_WEIGHTS)).sum())
+        middle = (low + half)[~keep]
+        low, high = np.concatenate([low[~keep], middle]), np.concatenate([middle, high[~keep]])
+        count += len(middle)
+    else:
+        done_value += float(kronrod[~keep].sum())
+        done_error += float(errors[~keep].sum())
+    return done_value, done_error + DENSITY_ERROR * size
+
+
+def split_points(model: Model, pieces: LinePieces) -> FloatArray:
+    """Where a law on the line has its features: the ends of the range first and last.
+
+    Images of breakpoints and flat pieces with the noise scale around them, images of the components with
+    theirs; the range leaves out a probability below 1e-21 a component.
+    """
+    noise, reach = noise_reach(model)
+    around = np.array([-1.0, 0.0, 1.0]) if noise == 0.0 else np.concatenate(
+        [[0.0], *[[-(4.0**i), 4.0**i] for i in range(-1, math.ceil(math.log(max(reach, 4.0), 4.0)))]])
+    z_reach = float(stats.norm.isf(TAIL))
+    bell = np.array([-8.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0])
+    points: list[float] = []
+    low, high = math.inf, -math.inf
+    for k in range(pieces.n_pieces):
+        left, right = (None if end is None else float(end) for end in pieces.ends(k))
+        a, c = float(pieces.slopes[k][0]), float(pieces.intercepts[k][0])
+        for component in components_of(model.prior):
+            mu, tau = float(component.mean), math.sqrt(float(component.variance))
+            z_low = mu - z_reach * tau if left is None else max(left, mu - z_reach * tau)
+            z_high = mu + z_reach * tau if right is None else min(right, mu + z_reach * tau)
+            if z_low > z_high:
+                continue
+            ends = sorted((a * z_low + c, a * z_high + c))
+            low, high = min(low, ends[0] - reach * noise), max(high, ends[1] + reach * noise)
+            for end in ends:
+                points.extend(end + noise * around)
+            spread = math.hypot(a * tau, noise)
+            inner = a * mu + c + spread * bell
+            points.extend(inner[(inner > ends[0]) & (inner < ends[1])])
+    inside = np.array([x for x in points if low < x < high])
+    return np.unique(np.concatenate([[low], inside, [high if high > low else np.nextafter(low, math.inf)]]))
+
+
+def noise_reach(model: Model) -> tuple[float, float]:
+    """Scale of the noise for n = 1, and how many scales hold all but a negligible part of it."""
+    noise = model.noise
+    if noise is None:
+        return 0.0, 0.0
+    if isinstance(noise, GaussianNoise):
+        return math.sqrt(float(noise.covariance_exact(1)[0, 0])), float(stats.norm.isf(TAIL))
+    assert isinstance(noise, IndependentNoise)
+    if noise.family == "student":
+        return float(noise.scales(1)[0]), float(min(stats.t.isf(1e-15, noise.shape_parameter), 1e30))
+    return float(noise.scales(1)[0]), -math.log(TAIL)
+
+
+def _product_rule(p: Law, q: Law, rtol: float, integrand: Integrand) -> Estimate:
+    """E over z by adaptive Gauss-Kronrod panels, over the noise by Gauss-Hermite at two orders."""
+    results = []
+    for order in HERMITE_ORDERS:
+        nodes, weights = _noise_nodes(p.model, order)
+
+        def given_latent(z: FloatArray, nodes: FloatArray = nodes, weights: FloatArray = weights) -> FloatArray:
+            mean = np.empty(len(z))
+            for first in range(0, len(z), 1024):
+                part = slice(first, first + 1024)
+                x = (p.model.decoder(z[part])[:, None, :] + nodes).reshape(-1, p.observed_dim)
+                log_p = p.log_density(x)
+                log_q = log_p if q is p else q.log_density(x)
+                mean[part] = integrand(log_p, log_q).reshape(-1, len(nodes)) @ weights
+            return mean
+
+        results.append(_latent_mean(p.model, given_latent, rtol))
+    (rough, _), (fine, error) = results
+    return Estimate(fine, abs(fine - rough) + error, ErrorKind.ESTIMATED)
+
+
+def _noise_nodes(model: Model, order: int) -> tuple[FloatArray, FloatArray]:
+    """Gauss-Hermite nodes (order**n, n) and weights for Gaussian noise."""
+    n = model.observed_dim
+    assert isinstance(model.noise, GaussianNoise)
+    root = np.linalg.cholesky(model.noise.covariance_exact(n).astype(np.float64))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(order)
+    weights = weights / weights.sum()
+    grid = np.stack(np.meshgrid(*[nodes] * n, indexing="ij"), -1).reshape(-1, n)
+    joint = np.prod(np.stack(np.meshgrid(*[weights] * n, indexing="ij"), -1).reshape(-1, n), axis=1)
+    return grid @ root.T, joint
+
+
+def _latent_mean(model: Model, function: Callable[[FloatArray], FloatArray], rtol: float) -> tuple[float, float]:
+    """E of a function of the latent under the prior, m = 1, with an error estimate."""
+    breaks = np.array([float(t) for t in line_pieces(model.decoder).breakpoints])
+    value = error = 0.0
+    for component in components_of(model.prior):
+        w, mu, tau = float(component.weight), float(component.mean), math.sqrt(float(component.variance))
+        if tau == 0.0:
+            value += w * float(function(np.array([mu]))[0])
+            continue
+
+        def weighted(z: FloatArray, mu: float = mu, tau: float = tau) -> FloatArray:
+            return np.asarray(stats.norm.pdf(z, mu, tau) * function(z))
+
+        ends = mu + tau * np.array([-9.5, -6, -4, -2, 0, 2, 4, 6, 9.5])
+        part, part_error = adaptive_integral(weighted, np.union1d(ends, breaks[np.abs(breaks - mu) < 9.5 * tau]), rtol)
+        value, error = value + w * part, error + w * part_error
+    return value, error
+
+
+def _quasi_monte_carlo(p: Law, q: Law, integrand: Integrand) -> Estimate:
+    """Mean over scrambled Sobol replicates, the same points for every q, with the standard error of the mean."""
+    means = np.empty(QMC_REPLICATES)
+    for r in range(QMC_REPLICATES):
+        x = _sobol_observations(p.model, r)
+        log_p = p.log_density(x)
+        log_q = log_p if q is p else q.log_density(x)
+        means[r] = integrand(log_p, log_q).mean()
+    return Estimate(float(means.mean()), float(means.std(ddof=1) / math.sqrt(QMC_REPLICATES)),
+                    ErrorKind.STANDARD_ERROR)
+
+
+def _sobol_observations(model: Model, seed: int) -> FloatArray:
+    m, n = model.latent_dim, model.observed_dim
+    u = stats.qmc.Sobol(1 + m + n, seed=seed).random(QMC_POINTS)
+    u = np.clip(u, 1e-16, 1 - 1e-16)
+    component = np.searchsorted(np.cumsum(model.prior.weights), u[:, 0] * model.prior.weights.sum(), side="right")
+    component = np.minimum(component, model.prior.n_components - 1)
+    normal = stats.norm.ppf(u[:, 1:1 + m])
+    z = np.empty((len(u), m))
+    for j in range(model.prior.n_components):
+        values, vectors = np.linalg.eigh(model.prior.covariances[j])
+        rows = component == j
+        z[rows] = model.prior.means[j] + normal[rows] @ (vectors * np.sqrt(np.clip(values, 0.0, None))).T
+    x = model.decoder(z)
+    noise, tail = model.noise, u[:, 1 + m:]
+    if isinstance(noise, GaussianNoise):
+        root = np.linalg.cholesky(noise.covariance_exact(n).astype(np.float64))
+        return x + stats.norm.ppf(tail) @ root.T
+    if noise is None:
+        return x
+    family = {"laplace": stats.laplace, "logistic": stats.logistic}.get(noise.family)
+    standard = family.ppf(tail) if family is not None else stats.t.ppf(tail, noise.shape_parameter)
+    return x + noise.scales(n) * standard
