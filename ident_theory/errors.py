@@ -65,3 +65,7 @@ class UnsupportedError(IdentTheoryError):
 
 class BudgetExceeded(IdentTheoryError):
     """The work allowed was used up before the asked accuracy was met; raise the budget or the tolerance."""
+
+
+class StoreMismatchError(IdentTheoryError):
+    """A stored result belongs to other settings; the message names them. Start afresh or choose another place."""

@@ -1,0 +1,285 @@
+"""Reading model files: every mistake at once, each with its path, what was expected and what was found."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from pydantic import ValidationError
+
+from ident_theory.errors import InputError, ModelError, Problem, SpecError
+from ident_theory.exact.rationals import parse_array, parse_number
+from ident_theory.models import (
+    GaussianMixture,
+    GaussianNoise,
+    LaplaceNoise,
+    LogisticNoise,
+    Model,
+    PiecewiseAffineMap,
+    ReLUNetwork,
+    StudentNoise,
+)
+from ident_theory.models.mixture import read_mixture
+from ident_theory.models.model import check_dimensions
+from ident_theory.models.network import read_network
+from ident_theory.models.noise import read_df, read_gaussian_noise, read_scale
+from ident_theory.models.piecewise import read_piecewise
+from ident_theory.spec.schema import KINDS, ModelSpec, section_class
+
+Format = Literal["toml", "json"]
+_FRACTION = re.compile(r"\s*([+-]?\d+)\s*/\s*(\d+)\s*")
+_LARGEST = Fraction(sys.float_info.max)
+
+
+def load(path: str | Path) -> Model:
+    """Read a model file, ``.toml`` or ``.json``.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    SpecError
+        Lists every mistake with its path in the file; also for a file that is missing or no text.
+    """
+    file = Path(path)
+    formats: dict[str, Format] = {".toml": "toml", ".json": "json"}
+    if file.is_dir():
+        _refuse(str(file), str(file), "a model file", "a directory")
+    if file.suffix.lower() not in formats:
+        _refuse(str(file), str(file), "a file name ending in .toml or .json", repr(file.suffix))
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        _refuse(str(file), str(file), "a model file", "no such file")
+    except OSError as error:
+        _refuse(str(file), str(file), "a readable file", str(error.strerror or error))
+    except UnicodeDecodeError as error:
+        _refuse(str(file), f"byte {error.start}", "text in UTF-8",
+                f"the byte 0x{error.object[error.start]:02x} ({error.reason})", "save the file as UTF-8")
+    return _model(text, formats[file.suffix.lower()], str(file))
+
+
+def loads(text: str, format: Format = "toml") -> Model:
+    """Read a model from text in TOML or JSON; see `load`."""
+    if format not in ("toml", "json"):
+        raise InputError(f'format: expected "toml" or "json", got format={format!r}')
+    return _model(text, format, f"model in {format.upper()}")
+
+
+def from_dict(tree: Mapping[str, Any], where: str = "model") -> Model:
+    """Build a model from the nested dictionaries and lists that a model file holds.
+
+    Raises
+    ------
+    SpecError
+        Lists every mistake with its path.
+    """
+    problems: list[Problem] = []
+    read = {name: _exact(value, name, problems) for name, value in tree.items()}
+    _check_structure(read, problems)
+    _check_numbers(read, problems)
+    if problems:
+        order = ["prior", "decoder", "noise"]
+        ranks = {name: rank for rank, name in enumerate(order)}
+        problems.sort(key=lambda p: ranks.get(re.split(r"[.\[]", p.path)[0], len(order)))
+        raise SpecError(problems, where)
+    try:
+        return _build(ModelSpec.model_validate(read))
+    except ModelError as error:  # what the readers could not see one section at a time
+        raise SpecError(error.problems, where) from None
+
+
+def _model(text: str, format: Format, where: str) -> Model:
+    try:
+        tree = _parse_toml(text) if format == "toml" else _parse_json(text)
+    except tomllib.TOMLDecodeError as error:
+        message, _, place = str(error).partition(" (at ")
+        _refuse(where, place.rstrip(")") or "file", "TOML", message[:1].lower() + message[1:])
+    except json.JSONDecodeError as error:
+        _refuse(where, f"line {error.lineno}, column {error.colno}", "JSON", error.msg[:1].lower() + error.msg[1:])
+    except RecursionError:
+        _refuse(where, "file", "nesting of a moderate depth", "lists nested too deeply")
+    except ValueError as error:  # integers of thousands of digits, doubled keys
+        _refuse(where, "file", format.upper(), str(error))
+    if not isinstance(tree, dict):
+        _refuse(where, "file", "an object with prior, decoder and noise", f"a {type(tree).__name__}")
+    return from_dict(tree, where)
+
+
+def _parse_toml(text: str) -> Any:
+    return tomllib.loads(text, parse_float=Decimal)
+
+
+def _parse_json(text: str) -> Any:
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(items)
+        if len(result) < len(items):
+            keys = [key for key, _ in items]
+            raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} twice in one object")
+        return result
+
+    return json.loads(text, parse_float=Decimal, parse_constant=Decimal, object_pairs_hook=pairs)
+
+
+def _refuse(where: str, path: str, expected: str, found: str, advice: str = "") -> NoReturn:
+    raise SpecError([Problem(path, expected, found, advice)], where) from None
+
+
+def _exact(value: Any, path: str, problems: list[Problem]) -> Any:
+    """Turn ``"p/q"`` into fractions of any length, and refuse numbers that float64 cannot hold."""
+    if isinstance(value, Mapping):
+        return {key: _exact(item, f"{path}.{key}", problems) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_exact(item, f"{path}[{i}]", problems) for i, item in enumerate(value)]
+    if isinstance(value, str) and (match := _FRACTION.fullmatch(value)) and int(match[2]):
+        value = Fraction(int(match[1]), int(match[2]))
+    # A Decimal beyond the range of the exact numbers is left to the readers, which name it.
+    if isinstance(value, int | Fraction) and abs(value) > _LARGEST:
+        digits = str(value)
+        problems.append(Problem(path, "a number within the range of float64",
+                                digits if len(digits) < 30 else f"{digits[:12]}... ({len(digits)} characters)"))
+        return Decimal("NaN")  # keeps the array from being read; the complaint about it is dropped below
+    if isinstance(value, Decimal) and value.is_finite() and 300 < value.adjusted() <= 400 \
+            and abs(Fraction(value)) > _LARGEST:
+        problems.append(Problem(path, "a number within the range of float64", str(value)))
+        return Decimal("NaN")
+    return value
+
+
+def _check_structure(tree: dict[str, Any], problems: list[Problem]) -> None:
+    """Keys, sections and tags, by the schema; a wrong tag is reported and replaced by the likeliest one."""
+    for name, kinds in KINDS.items():
+        section = tree.get(name)
+        if isinstance(section, dict):
+            tree[name] = _with_tag(name, section, kinds, problems)
+    try:
+        ModelSpec.model_validate(tree)
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=True):
+            problems.append(_problem(item, tree))
+
+
+def _with_tag(name: str, section: dict[str, Any], kinds: Mapping[str, Any],
+              problems: list[Problem]) -> dict[str, Any]:
+    tag = section.get("type")
+    if isinstance(tag, str) and tag in kinds:
+        return section
+    choice = "one of " + ", ".join(f'"{kind}"' for kind in kinds)
+    near = difflib.get_close_matches(str(tag), kinds, 1, 0.4) if "type" in section else []
+    advice = f'did you mean "{near[0]}"?' if near else ""
+    problems.append(Problem(f"{name}.type", choice, repr(tag) if "type" in section else "nothing", advice))
+    likeliest = near[0] if near else max(kinds, key=lambda kind: len(set(kinds[kind].model_fields) & set(section)))
+    return {**section, "type": likeliest}
+
+
+def _problem(item: Any, tree: dict[str, Any]) -> Problem:
+    keys = [key for key in item["loc"] if not any(key in kinds and item["loc"][0] == name
+                                                  for name, kinds in KINDS.items())]
+    path = ".".join(str(key) for key in keys)
+    if item["type"] == "missing":
+        return Problem(path, "a value" if len(keys) > 1 else f"the section [{path}]", "nothing")
+    if item["type"] == "extra_forbidden":
+        parent = tree if len(keys) == 1 else tree[str(keys[0])]
+        kind = ModelSpec if len(keys) == 1 else section_class(str(keys[0]), parent.get("type"))
+        known = list(kind.model_fields) if kind else []
+        near = difflib.get_close_matches(str(keys[-1]), [key for key in known if key not in parent] or known, 1, 0.5)
+        return Problem(path, "one of the keys " + ", ".join(known), f'the unknown key "{keys[-1]}"',
+                       f'did you mean "{near[0]}"?' if near else "")
+    return Problem(path, "a section with keys", f"{item['input']!r}")
+
+
+def _check_numbers(tree: dict[str, Any], problems: list[Problem]) -> None:
+    """Everything the model classes demand, section by section, and that the sections fit together."""
+    structural = {problem.path for problem in problems}
+    found: list[Problem] = []
+    prior, decoder, noise = (tree.get(name) if isinstance(tree.get(name), dict) else None
+                             for name in ("prior", "decoder", "noise"))
+    if prior is not None:
+        read_mixture(prior.get("weights"), prior.get("means"), prior.get("covariances"), "prior", found)
+        _check_signs(prior.get("weights"), found)
+    if decoder is not None and decoder["type"] == "relu_network":
+        read_network(decoder.get("weights"), decoder.get("biases"), decoder.get("negative_slope", 0), "decoder", found)
+    elif decoder is not None:
+        read_piecewise(decoder.get("breakpoints"), decoder.get("slopes"), decoder.get("intercepts"), "decoder", found)
+    if noise is not None and noise["type"] == "gaussian":
+        read_gaussian_noise(noise.get("std"), noise.get("covariance"), "noise", found)
+    elif noise is not None:
+        read_scale(noise.get("scale"), "noise.scale", found)
+        if noise["type"] == "student":
+            read_df(noise.get("df"), "noise.df", found)
+    latent, observed = _decoder_dims(decoder)
+    prior_dim, noise_dim = _prior_dim(prior), _noise_dim(noise)
+    if latent is not None and prior_dim is not None:
+        check_dimensions(prior_dim, latent, 0, None, found)
+    if observed is not None and noise_dim is not None:
+        check_dimensions(0, 0, observed, noise_dim, found)
+    # A key that is missing was reported as such; what the readers say about its absence is noise.
+    problems.extend(problem for problem in dict.fromkeys(found)
+                    if not any(problem.path == path or problem.path.startswith(path + "[") for path in structural))
+
+
+def _check_signs(weights: Any, found: list[Problem]) -> None:
+    """Negative weights beside an entry that is no number, which keeps `read_mixture` from seeing them."""
+    for j, item in enumerate(weights if isinstance(weights, list) else []):
+        value = None if isinstance(item, list | dict) else parse_number(item, "", [])
+        if value is not None and value < 0:
+            found.append(Problem(f"prior.weights[{j}]", "a weight >= 0", str(float(value))))
+
+
+def _quiet_shape(value: Any) -> tuple[int, ...] | None:
+    array = None if value is None else parse_array(value, "", [])
+    return None if array is None or not array.size else array.shape
+
+
+def _prior_dim(prior: dict[str, Any] | None) -> int | None:
+    shape = _quiet_shape(prior.get("means")) if prior is not None else None
+    return None if shape is None or len(shape) not in (1, 2) else (*shape, 1)[1]
+
+
+def _decoder_dims(decoder: dict[str, Any] | None) -> tuple[int | None, int | None]:
+    if decoder is None:
+        return None, None
+    if decoder["type"] == "piecewise_affine":
+        shape = _quiet_shape(decoder.get("slopes"))
+        return 1, None if shape is None or len(shape) not in (1, 2) else (*shape, 1)[1]
+    weights = decoder.get("weights")
+    if not isinstance(weights, list) or not weights:
+        return None, None
+    first, last = _quiet_shape(weights[0]), _quiet_shape(weights[-1])
+    return (first[1] if first is not None and len(first) == 2 else None,
+            last[0] if last is not None and len(last) == 2 else None)
+
+
+def _noise_dim(noise: dict[str, Any] | None) -> int | None:
+    if noise is None:
+        return None
+    shapes: Iterator[tuple[int, ...] | None] = (_quiet_shape(noise.get(key)) for key in ("std", "covariance", "scale"))
+    shape = next((shape for shape in shapes if shape), None)
+    return None if shape is None else shape[0]
+
+
+def _build(spec: ModelSpec) -> Model:
+    makers: dict[str, Callable[..., Any]] = {
+        "relu_network": ReLUNetwork, "piecewise_affine": PiecewiseAffineMap, "gaussian": GaussianNoise,
+        "laplace": LaplaceNoise, "logistic": LogisticNoise, "student": StudentNoise}
+
+    def make(section: Any) -> Any:
+        fields = dict(section)
+        return makers[fields.pop("type")](**fields)
+
+    return Model(GaussianMixture(**dict(spec.prior)), make(spec.decoder),
+                 None if spec.noise is None else make(spec.noise))
