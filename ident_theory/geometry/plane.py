@@ -21,11 +21,21 @@ _WHOLE_PLANE: tuple[Corner, ...] = ((_ONE, _ZERO, _ZERO), (_ZERO, _ONE, _ZERO),
 
 
 @dataclass(frozen=True)
-class HalfPlane:
-    """The half plane ``a1 z1 + a2 z2 <= b`` (so `normal` points outwards)."""
+class Side:
+    """A side of a cell, on the border of the half plane ``a1 z1 + a2 z2 <= b`` that contains the cell.
+
+    Attributes
+    ----------
+    normal, offset
+        The pair (a1, a2), pointing outwards, and b.
+    start, end : int or None
+        Positions of its ends in `PlaneCell.points`, anticlockwise; None where it runs to infinity.
+    """
 
     normal: tuple[fmpq, fmpq]
     offset: fmpq
+    start: int | None
+    end: int | None
 
 
 @dataclass(frozen=True)
@@ -58,22 +68,33 @@ class PlaneCell:
         """The finite corners."""
         return tuple((x, y) for x, y, w in self.corners if w)
 
-    def half_planes(self) -> tuple[HalfPlane, ...]:
-        """The half planes of the sides, each once; empty for the whole plane."""
-        sides: list[HalfPlane] = []
-        for p, q in zip(self.corners, (*self.corners[1:], self.corners[0]), strict=True):
+    def sides(self) -> tuple[Side, ...]:
+        """The sides, anticlockwise; none for the whole plane."""
+        count = len(self.corners)
+        place = {i: k for k, i in enumerate(i for i in range(count) if self.corners[i][2])}
+        sides: list[Side] = []
+        for i in range(count):
+            j = (i + 1) % count
+            p, q, r = self.corners[i], self.corners[j], self.corners[(j + 1) % count]
             if not (p[2] or q[2]):
                 continue
             a, b, c = _line_through(p, q)
             scale = 1 / (abs(a) + abs(b))
-            side = HalfPlane((-a * scale, -b * scale), c * scale)
-            if side not in sides:  # a whole line is met twice, once on each side of its point
-                sides.append(side)
+            normal, offset = (-a * scale, -b * scale), c * scale
+            if p[2] and not q[2] and self._is_line(self.corners[i - 1], p, q):
+                continue  # the second half of a whole line
+            whole = not p[2] and self._is_line(p, q, r)
+            sides.append(Side(normal, offset, place.get(i), None if whole else place.get(j)))
         return tuple(sides)
+
+    @staticmethod
+    def _is_line(p: Corner, v: Corner, q: Corner) -> bool:
+        """Whether the point v stands between two opposite rays."""
+        return not (p[2] or q[2]) and p[0] * q[1] == p[1] * q[0]
 
     def contains(self, z1: fmpq, z2: fmpq) -> bool:
         """Whether a rational point lies in the closed cell."""
-        return all(s.normal[0] * z1 + s.normal[1] * z2 <= s.offset for s in self.half_planes())
+        return all(s.normal[0] * z1 + s.normal[1] * z2 <= s.offset for s in self.sides())
 
     def interior_point(self) -> tuple[fmpq, fmpq]:
         """A point of the interior: the mean of the points moved along the sum of the rays."""

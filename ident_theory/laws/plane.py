@@ -1,0 +1,150 @@
+"""The exact law of x for two latents: sums over the polygons on which the network is affine."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from flint import fmpq
+
+from ident_theory.errors import DegenerateLawError, UnsupportedError
+from ident_theory.geometry.line import rational
+from ident_theory.geometry.plane import PlaneCell, plane_cells
+from ident_theory.kernels.elementary import LOWEST
+from ident_theory.kernels.polygon_sums import plane_log_density
+from ident_theory.laws.base import Atoms, ErrorKind, Law, LawKind, LogDensity, observations
+from ident_theory.laws.line import LineLaw
+from ident_theory.laws.plane_noiseless import NoiselessPlane
+from ident_theory.laws.plane_terms import Component, PlaneTerms, components_of, as_fraction, plane_terms, posteriors, ratio
+from ident_theory.models.mixture import GaussianMixture
+from ident_theory.models.model import Model
+from ident_theory.models.network import ReLUNetwork
+from ident_theory.models.noise import GaussianNoise
+from ident_theory.models.value import FloatArray
+
+
+class PlaneLaw(Law):
+    r"""Law of :math:`x = f(z) + \epsilon` for two latents, a ReLU or leaky ReLU network and Gaussian noise.
+
+    The density is :math:`\sum_{k,j} w_j N(x; A_k\mu_j + c_k, A_k S_j A_k^T + \Omega)\, \Gamma_{kj}(x)`, a sum
+    over the cells k of the network and the components j of the prior; :math:`\Gamma_{kj}(x)` is the mass of
+    the polygon of the cell under the posterior :math:`N(m_x, V)`, :math:`V = (S_j^{-1} +
+    A_k^T\Omega^{-1}A_k)^{-1}`. A component whose covariance has rank 1 is a model with one latent, one of
+    rank 0 the term :math:`w_j N(x; f(\mu_j), \Omega)`.
+
+    Without noise the law is supported for n = 2 when every cell has an invertible or a zero matrix: the
+    density is :math:`\sum w_j N(A_k^{-1}(x - c_k); \mu_j, S_j) / |\det A_k|` over the cells that contain the
+    preimage, and a cell with A = 0 is an atom. There `log_density` is the density of the part that has one,
+    and is -inf where no cell maps to.
+
+    **Accuracy.** One-dimensional adaptive quadrature of positive integrands in logs; the error figure adds
+    its estimate and the effect of rounding (which grows like 1e-16 / noise standard deviation). It is an
+    estimate, not a proof. As a rule the error is below 1e-12 max(1, \|log p\|).
+
+    **Cost.** Linear in cells x components x points; terms that cannot matter are skipped after a bound.
+
+    Raises
+    ------
+    UnsupportedError
+        For other numbers of latents, other noise, or a noiseless scalar observation.
+    DegenerateLawError
+        Without noise, when part of the law lives on a curve or a surface.
+    """
+
+    route = "polygons"
+
+    def __init__(self, model: Model) -> None:
+        if model.latent_dim != 2 or not isinstance(model.noise, GaussianNoise | None):
+            raise UnsupportedError(f"PlaneLaw: expected two latents and Gaussian noise or none, got latent_dim="
+                                   f"{model.latent_dim} and noise={model.noise!r}; use ident_theory.law(model)")
+        if model.noise is None:
+            if model.observed_dim == 1:
+                raise UnsupportedError("PlaneLaw: a scalar observation of two latents without noise is not "
+                                       "available; add a little Gaussian noise to the model")
+            if model.observed_dim > 2:
+                raise DegenerateLawError(
+                    f"without noise x lives on a piecewise flat surface in R^{model.observed_dim}, so it has no "
+                    "density there; add Gaussian noise to the model")
+        self._noiseless = None if model.noise is not None else NoiselessPlane(
+            self._cells_of(model), components_of(model.prior))
+        super().__init__(model, LawKind.DENSITY if self._noiseless is None else self._noiseless.kind)
+
+    @staticmethod
+    def _cells_of(model: Model) -> tuple[PlaneCell, ...]:
+        return plane_cells(model.decoder)
+
+    @cached_property
+    def cells(self) -> tuple[PlaneCell, ...]:
+        """The cells on which the network is affine."""
+        return self._cells_of(self.model)
+
+    @cached_property
+    def _terms(self) -> PlaneTerms | None:
+        assert isinstance(self.model.noise, GaussianNoise)
+        regular = [c for c in components_of(self.model.prior) if c.rank == 2]
+        if not regular:
+            return None
+        return plane_terms(posteriors(self.cells, regular, self.model.noise, self.observed_dim), self.observed_dim)
+
+    @cached_property
+    def singular_parts(self) -> tuple[tuple[fmpq, LineLaw], ...]:
+        """Weights and laws of the components with a singular covariance, each as a model with one latent."""
+        return tuple((c.weight, LineLaw(line_model(self.model, c)))
+                     for c in components_of(self.model.prior) if c.rank < 2)
+
+    def log_density_with_error(self, x: Any) -> LogDensity:
+        """Log density at points, (N, n) or (N,) when n = 1, with an estimated absolute error for each.
+
+        With noise every value is finite: what lies below the range of float64 is cut to its lowest number,
+        and has an infinite error.
+
+        Raises
+        ------
+        InputError
+            For a wrong shape, NaN or infinity.
+        """
+        points = observations(x, self.observed_dim)
+        if self._noiseless is not None:
+            return LogDensity(*self._noiseless.log_density(points), ErrorKind.ESTIMATED)
+        value, error = np.full(len(points), -np.inf), np.zeros(len(points))
+        terms = self._terms
+        if terms is not None:
+            plane_log_density(points, *terms.arguments(), value, error)
+        for weight, law in self.singular_parts:
+            part = law.log_density_with_error(points)
+            value, error = _log_sum(value, error, part.value + np.log(ratio(weight)), part.error)
+        return LogDensity(np.maximum(value, LOWEST), error, ErrorKind.ESTIMATED)
+
+    def atoms(self) -> Atoms:
+        """Points of positive probability with their masses: the images of flat cells, without noise."""
+        return super().atoms() if self._noiseless is None else self._noiseless.atoms()
+
+
+def line_model(model: Model, component: Component) -> Model:
+    r"""The model with one latent that a component with a singular covariance amounts to.
+
+    For :math:`S = d d^T / s` the latent is :math:`z = \mu + d t` with :math:`t \sim N(0, 1/s)`; the first
+    layer of the network absorbs the line.
+    """
+    assert isinstance(model.decoder, ReLUNetwork)
+    (a, b), (_, c) = component.covariance
+    direction, size = ((a, b), a) if a else ((b, c), c)
+    variance = 1 / size if size else fmpq(0)
+    first = [[rational(v) for v in row] for row in model.decoder.weights_exact[0]]
+    bias = [rational(v) for v in model.decoder.biases_exact[0]]
+    mu = component.mean
+    column = [[as_fraction(w[0] * direction[0] + w[1] * direction[1])] for w in first]
+    shifted = [as_fraction(w[0] * mu[0] + w[1] * mu[1] + v) for w, v in zip(first, bias, strict=True)]
+    network = ReLUNetwork([column, *model.decoder.weights_exact[1:]], [shifted, *model.decoder.biases_exact[1:]],
+                          model.decoder.negative_slope_exact)
+    return Model(GaussianMixture([1], [0], [as_fraction(variance)]), network, model.noise)
+
+
+def _log_sum(a: FloatArray, a_error: FloatArray, b: FloatArray, b_error: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """log(exp(a) + exp(b)) with the errors weighted by the shares."""
+    total = np.logaddexp(a, b)
+    share_a = np.exp(np.minimum(a - total, 0.0))
+    share_b = np.exp(np.minimum(b - total, 0.0))
+    error = np.where(share_a > 0, a_error, 0.0) * share_a + np.where(share_b > 0, b_error, 0.0) * share_b
+    return total, error + 4e-16 * np.maximum(1.0, np.abs(total))
