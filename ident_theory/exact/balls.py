@@ -37,26 +37,43 @@ def settle(function: Callable[[], arb], bits: int, start: int = 128) -> arb:
     raise BudgetExceeded(f"ball arithmetic: {bits} correct bits not reached with {MAX_BITS} bits of precision")
 
 
-def upper_tail(x: arb) -> arb:
-    """Q(x) = P(N(0, 1) > x), with relative accuracy in the far tail."""
-    return (x / arb(2).sqrt()).erfc() / 2
+def scaled_tail(x: arb) -> arb:
+    """exp(x^2/2) Q(x) for x >= 0, Q(x) = P(N(0, 1) > x): of moderate size however large x is."""
+    if x < 8:
+        return (x * x / 2).exp() * (x / arb(2).sqrt()).erfc() / 2
+    half, argument = arb(1) / 2, x * x / 2
+    return argument.hypgeom_u(half, half) / (2 * arb.pi().sqrt())
 
 
-def normal_mass(left: arb | None, right: arb | None) -> arb:
-    """P(left < N(0, 1) < right); None stands for an infinite end.
+def scaled_mass(left: fmpq | None, right: fmpq | None, variance: fmpq) -> tuple[fmpq, arb]:
+    """P(left < N(0, variance) < right) as exp(exponent) * mantissa; None stands for an infinite end.
 
-    The difference is taken on the side where the tails are small, so the working precision is lost only to
-    ends that lie close together.
+    The exponent is the exact rational minus half the squared distance of the interval from zero, so the
+    mantissa neither underflows nor loses more than the cancellation of ends that lie close together.
     """
-    if left is None:
-        return arb(1) if right is None else upper_tail(-right)
-    if right is None:
-        return upper_tail(left)
-    if left > 0:
-        return upper_tail(left) - upper_tail(right)
-    if right < 0:
-        return upper_tail(-right) - upper_tail(-left)
-    return 1 - upper_tail(-left) - upper_tail(right)
+    spread = arb(variance).sqrt()
+    if left is None and right is None:
+        return fmpq(0), arb(1)
+    if (left is None or left <= 0) and (right is None or right >= 0):
+        outside = arb(0)
+        for end in (left, right):
+            if end is not None:
+                outside += (abs(arb(end)) / spread / arb(2).sqrt()).erfc() / 2
+        return fmpq(0), 1 - outside
+    near, far = (left, right) if left is not None and left > 0 else (right, left)
+    assert near is not None
+    mantissa = scaled_tail(abs(arb(near)) / spread)
+    if far is not None:
+        decay = arb((near * near - far * far) / variance / 2).exp()
+        mantissa -= decay * scaled_tail(abs(arb(far)) / spread)
+    return -near * near / variance / 2, mantissa
+
+
+def log_mass(left: fmpq | None, right: fmpq | None, variance: fmpq) -> arb:
+    """log P(left < N(0, variance) < right) with 64 correct bits of the mass, at any distance from zero."""
+    exponent = scaled_mass(left, right, variance)[0]
+    mantissa = settle(lambda: scaled_mass(left, right, variance)[1], 64)
+    return arb(exponent) + mantissa.log()
 
 
 def clipped(value: float) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from ident_theory.errors import UnsupportedError
 from ident_theory.geometry.line import LinePieces, line_pieces
 from ident_theory.kernels.closed_form import line_log_density
+from ident_theory.kernels.elementary import LOWEST
 from ident_theory.laws.base import ErrorKind, Law, LawKind, LogDensity, observations
 from ident_theory.laws.line_bounds import line_bounds
 from ident_theory.laws.line_cdf import line_cdf
@@ -87,7 +88,7 @@ class LineLaw(Law):
         far = np.flatnonzero(np.abs(points).max(axis=1) > FAR) if points.size else np.empty(0, dtype=int)
         if far.size:
             lo, hi = line_bounds(self.model, self.pieces, points[far], PROMISE)
-            out[far] = np.clip((np.maximum(lo, -np.finfo(float).max) + hi) / 2, -np.finfo(float).max, None)
+            out[far] = np.maximum(lo, LOWEST) / 2 + np.maximum(hi, LOWEST) / 2
         return out
 
     def log_density_with_error(self, x: Any) -> LogDensity:

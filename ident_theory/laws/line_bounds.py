@@ -14,7 +14,7 @@ import numpy as np
 from flint import arb, ctx, fmpq, fmpq_mat
 
 from ident_theory.errors import BudgetExceeded, InputError
-from ident_theory.exact.balls import MAX_BITS, normal_mass, outward
+from ident_theory.exact.balls import MAX_BITS, outward, scaled_mass
 from ident_theory.geometry.line import LinePieces, rational
 from ident_theory.laws.line_terms import Component, components_of
 from ident_theory.models.model import Model
@@ -74,22 +74,29 @@ class LineBalls:
         size = self.n
         return tuple(sum((self._precision[i, j] * vector[j] for j in range(size)), fmpq(0)) for i in range(size))
 
-    def density(self, x: Sequence[fmpq]) -> arb:
-        """Enclosure of the density at a rational point, at the working precision of the caller."""
-        total = arb(0)
+    def scaled_density(self, x: Sequence[fmpq]) -> tuple[fmpq, arb]:
+        """Enclosure of the density at a rational point as exp(exponent) * mantissa, the exponent exact."""
+        exponents: list[fmpq] = []
+        mantissas: list[arb] = []
         for term in self._terms:
             e = [xi - mi for xi, mi in zip(x, term.mean, strict=True)]
             pulled = sum((p * ei for p, ei in zip(term.pull, e, strict=True)), fmpq(0))
             square = sum((a * b for a, b in zip(e, self._apply(e), strict=True)), fmpq(0))
             square -= term.posterior_variance * pulled * pulled
-            value = arb(-square / 2).exp() * arb(term.component.weight) / arb(term.square_scale).sqrt()
+            mantissa = arb(term.component.weight) / arb(term.square_scale).sqrt()
+            exponent = -square / 2
             if term.left is not None or term.right is not None:
                 center = term.component.mean + term.posterior_variance * pulled
-                spread = arb(term.posterior_variance).sqrt()
-                value *= normal_mass(None if term.left is None else arb(term.left - center) / spread,
-                                     None if term.right is None else arb(term.right - center) / spread)
-            total += value
-        return total / (2 * arb.pi()) ** (arb(self.n) / 2)
+                decay, mass = scaled_mass(None if term.left is None else term.left - center,
+                                          None if term.right is None else term.right - center,
+                                          term.posterior_variance)
+                exponent += decay
+                mantissa *= mass
+            exponents.append(exponent)
+            mantissas.append(mantissa)
+        top = max(exponents)
+        total = sum((m * arb(e - top).exp() for e, m in zip(exponents, mantissas, strict=True)), arb(0))
+        return top, total / (2 * arb.pi()) ** (arb(self.n) / 2)
 
     def log_density(self, x: Sequence[fmpq], rtol: float) -> arb:
         """Enclosure of the log density of width at most ``rtol * max(1, |log p|)``.
@@ -102,9 +109,9 @@ class LineBalls:
         bits = 128
         while bits <= MAX_BITS:
             with ctx.workprec(bits):
-                density = self.density(x)
-                if density > 0:
-                    value = density.log()
+                exponent, mantissa = self.scaled_density(x)
+                if mantissa > 0:
+                    value = arb(exponent) + mantissa.log()
                     if 2 * value.rad() <= rtol * (value.abs_lower() if abs(value) > 1 else arb(1)):
                         return value
             bits *= 2

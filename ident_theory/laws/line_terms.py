@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from flint import arb, arb_mat, ctx, fmpq
 
-from ident_theory.exact.balls import normal_mass, settle, to_float, to_pair
+from ident_theory.exact.balls import log_mass, to_float, to_pair
 from ident_theory.geometry.line import LinePieces, rational
 from ident_theory.kernels.closed_form import SERIES_TERMS
 from ident_theory.models.mixture import GaussianMixture
@@ -165,8 +165,9 @@ def _term(pieces: LinePieces, k: int, component: Component, frame: Frame, n: int
         return PEAK, _row(base, center, 1 / frame.scale), [0.0] * SERIES_TERMS
     tau = arb(component.variance).sqrt()
     if not frame.slope:
-        mass = settle(lambda: _prior_mass(component, left, right), 64, BITS)
-        return PEAK, _row(base + mass.log(), center, 1 / frame.scale), [0.0] * SERIES_TERMS
+        mass = log_mass(None if left is None else left - component.mean,
+                        None if right is None else right - component.mean, component.variance)
+        return PEAK, _row(base + mass, center, 1 / frame.scale), [0.0] * SERIES_TERMS
     spread = (frame.slope ** 2 * arb(component.variance) + frame.scale ** 2).sqrt()
     peak = base + (frame.scale / spread).log()
     row = _row(peak, center, 1 / spread)
@@ -202,12 +203,6 @@ def _term(pieces: LinePieces, k: int, component: Component, frame: Frame, n: int
 
 def _row(peak: arb, center: tuple[float, float], inv_spread: arb) -> list[float]:
     return [to_float(peak), *center, to_float(inv_spread), *[0.0] * 12]
-
-
-def _prior_mass(component: Component, left: fmpq | None, right: fmpq | None) -> arb:
-    tau = arb(component.variance).sqrt()
-    return normal_mass(None if left is None else arb(left - component.mean) / tau,
-                       None if right is None else arb(right - component.mean) / tau)
 
 
 def _series(half: float) -> list[float]:

@@ -13,7 +13,7 @@ from flint import arb, ctx, fmpq
 from scipy.special import ndtr
 
 from ident_theory.errors import InputError, UnsupportedError
-from ident_theory.exact.balls import normal_mass, outward, settle, to_float, to_pair
+from ident_theory.exact.balls import log_mass, outward, settle, to_float, to_pair
 from ident_theory.geometry.line import LinePieces, line_pieces
 from ident_theory.laws.base import Atoms, ErrorKind, Law, LawKind, LogDensity, observations
 from ident_theory.laws.line_terms import BITS, Component, components_of
@@ -95,22 +95,20 @@ class NoiselessLineLaw(Law):
                 elif self.pieces.is_flat(k):
                     places.setdefault(self.pieces.intercepts[k], []).append((k, component))
         order = sorted(places)
-        masses = [to_float(settle(partial(self._mass, places[x]), 60, BITS)) for x in order]
+        masses = [self._mass(places[x]) for x in order]
         locations = np.array([[to_float(v) for v in x] for x in order]).reshape(len(order), self.observed_dim)
         return Atoms(locations, np.array(masses))
 
-    def _mass(self, parts: Sequence[tuple[int, Component]]) -> arb:
-        total = arb(0)
-        for k, component in parts:
-            mass = arb(1) if component.variance == 0 else normal_mass(*self._standard_ends(k, component))
-            total += arb(component.weight) * mass
-        return total
-
-    def _standard_ends(self, k: int, component: Component) -> tuple[arb | None, arb | None]:
-        tau = arb(component.variance).sqrt()
-        left, right = self.pieces.ends(k)
-        return (None if left is None else arb(left - component.mean) / tau,
-                None if right is None else arb(right - component.mean) / tau)
+    def _mass(self, parts: Sequence[tuple[int, Component]]) -> float:
+        with ctx.workprec(BITS):
+            total = arb(0)
+            for k, component in parts:
+                if component.variance == 0:
+                    total += arb(component.weight)
+                else:
+                    ends = (None if end is None else end - component.mean for end in self.pieces.ends(k))
+                    total += arb(component.weight) * log_mass(*ends, component.variance).exp()
+            return to_float(total)
 
     def log_density(self, x: Any) -> FloatArray:
         """Log density of the continuous part: (N, n), or (N,) when n = 1, -> (N,).
