@@ -86,7 +86,7 @@ def plane_log_density(x: np.ndarray, bases: np.ndarray, whiteners: np.ndarray, m
             total += share
             shift = _blur_of_polygon(p, x[i], distance, offsets, gradients, points, pulls, side_start,
                                      point_start, anchors)
-            doubt += share * (relative + base_error[p] + 2.0 * shift * sensitivity + _EPS * abs(term))
+            doubt += share * (relative + base_error[p] + 6.0 * shift * sensitivity + _EPS * abs(term))
         if total > 0.0:
             value[i] = max(peak + math.log(total), LOWEST)
             error[i] = doubt / total + _EPS * (4.0 + abs(peak))

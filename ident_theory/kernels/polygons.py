@@ -25,8 +25,8 @@ _GOLDEN = 0.3819660112501051
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _HALF_NODES = 0.5 * (np.polynomial.legendre.leggauss(6)[0] + 1.0)
 _HALF_WEIGHTS = 0.5 * np.polynomial.legendre.leggauss(6)[1]
-#: Whole and halves of an interval must agree to this, relative to the total; the halves are far better.
-_AGREEMENT = 1e-10
+#: Whole and halves of an interval must agree to this, relative to the total; the halves are better as a rule.
+_AGREEMENT = 1e-13
 _MAX_INTERVALS = 400
 
 
@@ -146,7 +146,7 @@ def _integrate(cuts: np.ndarray, n_cuts: int, g_peak: float, d: float, lines: np
             settled = gap <= _AGREEMENT * scale
             if settled or depth >= 60 or used > _MAX_INTERVALS or not (a < m < b):
                 total += left + right
-                error += 1e-3 * gap if settled else gap
+                error += 0.3 * gap if settled else gap
             else:
                 stack[depth, 0], stack[depth, 1], stack[depth, 2] = m, b, right
                 stack[depth + 1, 0], stack[depth + 1, 1], stack[depth + 1, 2] = a, m, left
@@ -242,7 +242,10 @@ def log_polygon_mass(sides: np.ndarray, points: np.ndarray, rays: np.ndarray, an
     else:
         px, py = anchors[nearest, 0], anchors[nearest, 1]
         ux, uy = px / distance, py / distance
-    lo, hi = (0.0, 160.0 / (distance + math.sqrt(distance * distance + 160.0))) if outside else (-13.0, 13.0)
+    # The polygon lies at s >= 0 when the origin is outside, but only up to rounding when its nearest point is a
+    # corner: the direction of a corner close by is not well determined, and need not be.
+    lo = -13.0
+    hi = 160.0 / (distance + math.sqrt(distance * distance + 160.0)) if outside else 13.0
     forward, backward = False, False
     for k in range(len(rays)):
         along = ux * rays[k, 0] + uy * rays[k, 1]
@@ -256,7 +259,7 @@ def log_polygon_mass(sides: np.ndarray, points: np.ndarray, rays: np.ndarray, an
     n_cuts = len(points)
     if not forward and n_cuts:
         hi = min(hi, most)
-    if not backward and not outside and n_cuts:
+    if not backward and n_cuts:
         lo = max(lo, least)
     lines = np.empty((count, 4))
     n_lines = 0
