@@ -18,7 +18,7 @@ Evaluate = Callable[..., tuple[float, float]]
 #: Minima of a plane that are refined; the others are listed as they stand on the grid.
 MAX_POLISHED = 12
 #: Second differences below this share of the largest one count as a flat direction.
-FLAT_SHARE = 1e-4
+FLAT_SHARE = 2e-4
 _ROUNDING = 4 * float(np.finfo(np.float64).eps)
 
 
@@ -136,7 +136,7 @@ def _polish(start: Minimum, cell: FloatArray, bounds: FloatArray, evaluate: Eval
 
 
 def _isolated(place: FloatArray, value: float, cell: FloatArray, bounds: FloatArray, evaluate: Evaluate) -> bool | None:
-    step = 0.1 * cell
+    step = 0.02 * cell  # short: along a curved valley the values rise with the fourth power
     if np.any(place - step < bounds[:, 0]) or np.any(place + step > bounds[:, 1]):
         return None
 

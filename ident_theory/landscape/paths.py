@@ -186,7 +186,8 @@ def _move_weights(weights: ExactArray, moved: Mapping[int, Fraction]) -> ExactAr
     total = sum(moved.values(), Fraction(0))
     others = [i for i in range(len(weights)) if i not in moved]
     if not problems and (total > 1 or (not others and total != 1)):
-        problems.append(Problem("prior.weights", "weights that sum to 1", f"{nearest_float(total):.12g} for the moved ones"))
+        problems.append(Problem("prior.weights", "weights that sum to 1",
+                                f"{nearest_float(total):.12g} for the moved ones"))
     if problems:
         raise ModelError(problems)
     rest = sum((weights[i] for i in others), Fraction(0))
