@@ -148,7 +148,7 @@ def _exact(value: Any, path: str, problems: list[Problem]) -> Any:
     if isinstance(value, str) and (match := _FRACTION.fullmatch(value)) and int(match[2]):
         value = Fraction(int(match[1]), int(match[2]))
     # A Decimal beyond the range of the exact numbers is left to the readers, which name it.
-    if isinstance(value, int | Fraction) and abs(value) > _LARGEST:
+    if isinstance(value, int | Fraction) and abs(Fraction(value)) > _LARGEST:
         digits = str(value)
         problems.append(Problem(path, "a number within the range of float64",
                                 digits if len(digits) < 30 else f"{digits[:12]}... ({len(digits)} characters)"))

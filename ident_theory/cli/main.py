@@ -1,0 +1,247 @@
+"""The command ``ident-theory``: arguments in, files and text out, exit codes.
+
+Everything heavy is imported inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from ident_theory.errors import IdentTheoryError, InputError, StoreMismatchError
+
+if TYPE_CHECKING:
+    from ident_theory.landscape import Plane, Request, Slice
+
+BAD_INPUT = 2
+UNDECIDED = 3
+
+app = typer.Typer(name="ident-theory", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+                  pretty_exceptions_enable=False,
+                  help="Exact laws and likelihood landscapes of latent-variable models x = f(z) + noise. "
+                       "Exit codes: 0 done, 2 bad input, 3 not computable.")
+
+
+class FigureFormat(enum.StrEnum):
+    """Figure files that can be written."""
+
+    PNG = "png"
+    SVG = "svg"
+
+
+class StoreFormat(enum.StrEnum):
+    """Result files that can be written."""
+
+    NC = "nc"
+    JSON = "json"
+
+
+@app.command()
+def landscape(
+    model: Annotated[Path, typer.Argument(help="Model file, .toml or .json.", show_default=False)],
+    slices: Annotated[list[str] | None, typer.Option("--slice", metavar="PATH", help=(
+        "Vary this parameter, e.g. 'decoder.weights[1][0,1]'. Repeatable."), show_default=False)] = None,
+    planes: Annotated[list[str] | None, typer.Option("--plane", metavar="PATH,PATH", help=(
+        "Vary these two parameters, separated by a comma. Repeatable."), show_default=False)] = None,
+    window: Annotated[tuple[float, float] | None, typer.Option("--range", metavar="LO HI", help=(
+        "Range of every varied parameter [default: its value -+ 3, cut to its domain]."), show_default=False)] = None,
+    points: Annotated[int | None, typer.Option(help=(
+        "Points along each axis [default: 241 for slices, 41 for planes]."), show_default=False)] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help=(
+        "Use the mean over these observations: .npy, .npz (one array), .csv or .txt."), show_default=False)] = None,
+    truth: Annotated[Path | None, typer.Option(metavar="MODEL", help=(
+        "Model file of the truth [default: MODEL itself, unless --data is given]."), show_default=False)] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("landscape"),
+    figure_format: Annotated[FigureFormat, typer.Option("--format", help="Format of the figures.")] = FigureFormat.PNG,
+    store: Annotated[StoreFormat, typer.Option(help="Format of the stored results.")] = StoreFormat.NC,
+    resume: Annotated[bool, typer.Option(help="Go on with interrupted planes, or start afresh.")] = True,
+) -> None:
+    """Draw and store the negative log-likelihood over one or two parameters, and list its minima."""
+    from ident_theory.landscape import Plane, plane_request, slice_request
+    from ident_theory.report import plane_figure, save_figure, slice_figure
+    from ident_theory.spec import load
+
+    base = load(model)
+    true_model = None if truth is None else load(truth)
+    observed = None if data is None else _read_data(data)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out: expected a folder, {out} is a file")
+    common: dict[str, Any] = {"truth": true_model, "data": observed, "window": window}
+    if points is not None:
+        common["points"] = points
+    # All requests are checked before the first is computed: bad input leaves nothing behind.
+    requests: list[Request[Any]] = [slice_request(base, path, **common) for path in slices or ()]
+    requests += [plane_request(base, *_pair(text), **common) for text in planes or ()]
+    if not requests:
+        raise InputError("landscape: expected at least one --slice PATH or --plane PATH,PATH")
+    for request in requests:
+        stem = out / f"{model.stem}-{_slug(request.paths)}"
+        with _progress(", ".join(request.paths)) as step:
+            result = request.run(step, stem.with_name(f"{stem.name}.{store}"), resume)
+        figure = plane_figure(result, model.name) if isinstance(result, Plane) else slice_figure(result, model.name)
+        drawn = save_figure(figure, stem.with_name(f"{stem.name}.{figure_format}"))
+        _print_landscape(result, request.paths)
+        typer.echo(f"  stored in {stem.with_name(f'{stem.name}.{store}')}, drawn in {drawn}\n")
+
+
+@app.command("law")
+def show_law(
+    model: Annotated[Path, typer.Argument(help="Model file, .toml or .json.", show_default=False)],
+    at: Annotated[list[str] | None, typer.Option(metavar="X", help=(
+        "A point x (coordinates separated by commas). Repeatable."), show_default=False)] = None,
+) -> None:
+    """Describe the law of x: its kind, atoms, entropy, and log densities with bounds."""
+    import numpy as np
+
+    from ident_theory.errors import DegenerateLawError, UnsupportedError
+    from ident_theory.laws import law
+    from ident_theory.spec import load
+
+    base = load(model)
+    result = law(base)
+    points = np.array([_point(text, base.observed_dim) for text in at or ()]).reshape(-1, base.observed_dim)
+    typer.echo(f"law of x in R^{base.observed_dim}: {result.kind.value}")
+    typer.echo(f"route: {result.route}")
+    if base.latent_dim == 1:
+        from ident_theory.geometry.line import line_pieces
+
+        typer.echo(f"pieces of the decoder: {line_pieces(base.decoder).n_pieces}")
+    _print_atoms(result.atoms())
+    try:
+        entropy = result.entropy()
+        typer.echo(f"entropy: {entropy.value:.12g} nats, error {entropy.error:.1g} ({entropy.kind.value})")
+    except (DegenerateLawError, UnsupportedError) as error:
+        typer.echo(f"entropy: not available ({error})")
+    if not len(points):
+        return
+    density = result.log_density_with_error(points)
+    proven: tuple[Any, Any] | None = None
+    with contextlib.suppress(UnsupportedError):
+        proven = result.log_density_bounds(points)
+    for i, point in enumerate(points):
+        place = ", ".join(f"{x:.12g}" for x in point)
+        bounds = f"error {density.error[i]:.1g} ({density.kind.value})" if proven is None else \
+            f"proven to lie in [{proven[0][i]:.17g}, {proven[1][i]:.17g}]"
+        typer.echo(f"log density at x = {place}: {density.value[i]:.15g}; {bounds}")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from ident_theory import __version__
+
+    typer.echo(f"ident-theory {__version__}")
+
+
+def main() -> NoReturn:
+    """Run the command line; mistakes in the input end in a message and exit code 2, without a traceback."""
+    try:
+        app()
+    except StoreMismatchError as error:
+        _fail(str(error).replace("start afresh without resuming", "start afresh with --no-resume"), BAD_INPUT)
+    except InputError as error:
+        _fail(str(error), BAD_INPUT)
+    except OSError as error:
+        _fail(f"{error.filename or 'file'}: {error.strerror or error}", BAD_INPUT)
+    except IdentTheoryError as error:
+        _fail(str(error), UNDECIDED)
+    raise SystemExit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"ident-theory: {message}", err=True)
+    raise SystemExit(code)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text)]
+    if len(parts) != 2 or not all(parts):
+        raise InputError(f"--plane: expected two parameters separated by a comma, got {text!r}")
+    return parts[0], parts[1]
+
+
+def _point(text: str, n: int) -> list[float]:
+    import math
+
+    try:
+        point = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--at: expected numbers separated by commas, got {text!r}") from None
+    if len(point) != n or not all(map(math.isfinite, point)):
+        raise InputError(f"--at: expected {n} finite coordinate{'s' if n > 1 else ''}, got {text!r}")
+    return point
+
+
+def _read_data(path: Path) -> Any:
+    from ident_theory.cli.data import read_data
+
+    return read_data(path)
+
+
+def _slug(paths: tuple[str, ...]) -> str:
+    return "--".join(re.sub(r"[\[\],]+", "-", path).strip("-") for path in paths)
+
+
+@contextlib.contextmanager
+def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr with rate and time left; nothing at all when stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+               TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=None, rate="")
+
+        def step(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.0f} points/s" if speed else "")
+
+        yield step
+
+
+def _print_landscape(result: Slice | Plane, paths: tuple[str, ...]) -> None:
+    typer.echo(", ".join(paths))
+    if result.reference is not None:
+        what = "entropy of the truth" if result.objective == "population" else "truth on the data"
+        typer.echo(f"  {what}: {result.reference:.10g} nats per observation")
+    for minimum in result.minima:
+        place = ", ".join(f"{x:.8g}" for x in minimum.location)
+        excess = result.excess_of(minimum)
+        rank = "global minimum" if minimum.is_global else "local minimum"
+        parts = [f"{rank} at {place}", f"value {minimum.value:.10g}"]
+        if excess is not None:
+            parts.append(f"excess {_excess(excess, minimum.error + (result.reference_error or 0.0))}")
+        if minimum.plateau is not None:
+            parts.append("flat over " + " x ".join(f"[{low:.6g}, {high:.6g}]" for low, high in minimum.plateau))
+        if minimum.at_boundary:
+            parts.append("at the edge of the window")
+        if minimum.isolated is False:
+            parts.append("in a flat valley")
+        typer.echo("  " + ", ".join(parts))
+    if not result.minima:
+        typer.echo("  no finite minimum in the window")
+    for note in result.notes:
+        typer.echo(f"  note: {note}")
+
+
+def _excess(value: float, error: float) -> str:
+    return f"0 within {error:.1g}" if abs(value) <= error else f"{value:.6g}"
+
+
+def _print_atoms(atoms: Any) -> None:
+    for location, mass in zip(atoms.locations, atoms.masses, strict=True):
+        typer.echo(f"atom at {', '.join(f'{x:.12g}' for x in location)}: probability {mass:.12g}")
+    if not len(atoms.masses):
+        typer.echo("atoms: none")
+
+
+if __name__ == "__main__":
+    main()
