@@ -107,7 +107,7 @@ class PlaneBalls:
                 total += arb(0).union(bound)
             else:
                 mass = shrunk * arb(guess).exp() * _mass(frame, guess, bits)
-                total += mass if mass.upper() <= bound.upper() else arb(0).union(bound)
+                total += mass if mass.is_finite() else arb(0).union(bound)
         return best, total / (2 * arb.pi()) ** (arb(self.n) / 2)
 
     def _guess(self, p: int, x: FloatArray) -> tuple[tuple[fmpq, fmpq], fmpq]:

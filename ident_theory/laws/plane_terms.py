@@ -187,7 +187,10 @@ def ratio(value: fmpq) -> float:
 
 def log_ratio(value: fmpq) -> float:
     """Log of a positive rational of any size."""
-    return math.log(int(value.p)) - math.log(int(value.q)) if not 0.5 < (r := ratio(value)) < 2.0 else math.log(r)
+    rounded = ratio(value)
+    if 1e-300 < rounded < 1e300:
+        return math.log(rounded)
+    return math.log(int(value.p)) - math.log(int(value.q))
 
 
 def _whitener(marginal: fmpq_mat) -> FloatArray:
