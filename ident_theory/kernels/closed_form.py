@@ -29,7 +29,6 @@ import numpy as np
 from ident_theory.kernels.elementary import (
     INV_SQRT_2PI,
     LOWEST,
-    clip_residual,
     difference,
     exp_nonpositive,
     fma,
@@ -45,17 +44,20 @@ SERIES_TERMS = 10
 @nb.njit(inline="always")
 def _add(total: np.ndarray, scale: np.ndarray, i: int, exponent: float, value: float) -> None:
     """Add value * exp(exponent) to total[i] * exp(scale[i]) without leaving the log scale."""
-    e = max(exponent, LOWEST)
-    ratio = exp_nonpositive(-abs(scale[i] - e))
-    total[i] = fma(total[i], ratio, value) if e > scale[i] else fma(value, ratio, total[i])
-    scale[i] = max(scale[i], e)
+    gain = exponent - scale[i]
+    ratio = exp_nonpositive(-abs(gain))
+    rises = gain > 0.0
+    smaller = total[i] if rises else value
+    larger = value if rises else total[i]
+    total[i] = fma(smaller, ratio, larger)
+    scale[i] = exponent if rises else scale[i]
 
 
 @nb.njit(error_model="numpy", nogil=True)
 def _peak_terms(count, hi, lo, energy, total, scale, peak, center, spread):  # type: ignore[no-untyped-def]
     c, c_lo = center
     for i in range(count):
-        r = clip_residual(difference(hi[i], lo[i], c, c_lo) * spread)
+        r = difference(hi[i], lo[i], c, c_lo) * spread
         _add(total, scale, i, peak - 0.5 * r * r - energy[i], 1.0)
 
 
@@ -64,8 +66,8 @@ def _end_terms(count, hi, lo, energy, total, scale, peak, center, spread, inv_s,
     c, c_lo = center
     f, f_lo, offset, shift, tilt = end
     for i in range(count):
-        r = clip_residual(difference(hi[i], lo[i], c, c_lo) * spread)
-        rho = clip_residual(difference(hi[i], lo[i], f, f_lo) * inv_s)
+        r = difference(hi[i], lo[i], c, c_lo) * spread
+        rho = difference(hi[i], lo[i], f, f_lo) * inv_s
         gamma = shift - tilt * rho
         distance = abs(gamma)
         ratio = mills(distance)
@@ -81,9 +83,9 @@ def _wide_terms(count, hi, lo, energy, total, scale, peak, center, spread, inv_s
     fl, fl_lo, offset_l, shift_l, tilt = left
     fr, fr_lo, offset_r, shift_r, _ = right
     for i in range(count):
-        r = clip_residual(difference(hi[i], lo[i], c, c_lo) * spread)
-        rho_l = clip_residual(difference(hi[i], lo[i], fl, fl_lo) * inv_s)
-        rho_r = clip_residual(difference(hi[i], lo[i], fr, fr_lo) * inv_s)
+        r = difference(hi[i], lo[i], c, c_lo) * spread
+        rho_l = difference(hi[i], lo[i], fl, fl_lo) * inv_s
+        rho_r = difference(hi[i], lo[i], fr, fr_lo) * inv_s
         alpha = shift_l - tilt * rho_l
         beta = shift_r - tilt * rho_r
         a = abs(alpha)
@@ -110,7 +112,7 @@ def _narrow_terms(count, hi, lo, energy, total, scale, inv_s, middle, half, seri
     s0, s1, s2, s3, s4 = series[0], series[1], series[2], series[3], series[4]
     s5, s6, s7, s8, s9 = series[5], series[6], series[7], series[8], series[9]
     for i in range(count):
-        rho = clip_residual(difference(hi[i], lo[i], f, f_lo) * inv_s)
+        rho = difference(hi[i], lo[i], f, f_lo) * inv_s
         p = abs(shift - tilt * rho)
         q = p * half
         q2 = min(q * q, 1.0)
@@ -183,11 +185,10 @@ def project(x, direction, origin, slope, start, inv_slope, whiten, hi, lo, energ
                 if whiten[d, k, 0] != 0.0:
                     p, p_lo = _pair_mul(whiten[d, k, 0], whiten[d, k, 1], e_hi[k], e_lo[k])
                     r, r_lo = _pair_add(r, r_lo, p, p_lo)
-            r = clip_residual(r)
             total += 0.5 * r * r
         hi[i] = g
         lo[i] = g_lo
-        energy[i] = min(total, -LOWEST)
+        energy[i] = total
 
 
 @nb.njit(error_model="numpy", nogil=True, cache=True)
@@ -197,6 +198,7 @@ def line_log_density(x, inv_s, projections, kinds, starts, terms, series, out): 
     Parameters
     ----------
     x : ndarray, shape (N, n)
+        Entries times any reciprocal scale of the terms at most 1e140 in size, so that squares stay finite.
     inv_s : float
         Reciprocal of the noise scale along a piece: 1/s for n = 1; 1 for n > 1, where x is whitened.
     projections : tuple of arrays

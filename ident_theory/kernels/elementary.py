@@ -17,8 +17,6 @@ from numba.extending import intrinsic
 EXP_FLOOR = -708.0
 #: Most negative finite float64; stands for "no probability yet" and is what log densities are clamped to.
 LOWEST = -np.finfo(np.float64).max
-#: Residuals are cut here so that their squares stay finite.
-RESIDUAL_CAP = 1.0e154
 INV_SQRT_2PI = 0.3989422804014327
 
 _LOG2E = 1.4426950408889634
@@ -123,15 +121,10 @@ def mills(x: float) -> float:
 
 
 @nb.njit(inline="always")
-def clip_residual(r: float) -> float:
-    """A residual cut to +-1e154."""
-    return min(max(r, -RESIDUAL_CAP), RESIDUAL_CAP)
-
-
-@nb.njit(inline="always")
 def difference(x_hi: float, x_lo: float, c_hi: float, c_lo: float) -> float:
-    """(x_hi + x_lo) - (c_hi + c_lo), rounded nearly once (both pairs are unevaluated sums)."""
-    d = x_hi - c_hi
-    back = d + c_hi
-    lost = (x_hi - back) + ((back - d) - c_hi)
-    return d + (lost + (x_lo - c_lo))
+    """(x_hi + x_lo) - (c_hi + c_lo) with a relative error of a few ulps, both pairs being unevaluated sums.
+
+    Where x_hi and c_hi are within a factor two their difference is exact (Sterbenz), so nothing cancels
+    unseen; elsewhere the result is at least half as large as either, and the rounding is relative to it.
+    """
+    return (x_hi - c_hi) + (x_lo - c_lo)

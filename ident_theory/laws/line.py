@@ -23,8 +23,6 @@ from ident_theory.models.value import FloatArray
 
 #: Promised error of `LineLaw.log_density`, times max(1, |log p|).
 PROMISE = 1e-12
-#: Observations beyond this overflow the pair arithmetic of the kernel; they go to ball arithmetic.
-FAR = 1e140
 #: Points below which a second thread costs more than it brings.
 POINTS_PER_THREAD = 20_000
 
@@ -85,7 +83,7 @@ class LineLaw(Law):
         else:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(work, range(threads)))
-        far = np.flatnonzero(np.abs(points).max(axis=1) > FAR) if points.size else np.empty(0, dtype=int)
+        far = np.flatnonzero(np.abs(points).max(axis=1) > terms.reach) if points.size else np.empty(0, dtype=int)
         if far.size:
             lo, hi = line_bounds(self.model, self.pieces, points[far], PROMISE)
             out[far] = np.maximum(lo, LOWEST) / 2 + np.maximum(hi, LOWEST) / 2

@@ -22,6 +22,8 @@ from ident_theory.models.value import FloatArray
 #: Working precision of the constants; pairs keep 106 of these bits.
 BITS = 256
 PEAK, END, WIDE, NARROW = range(4)
+#: Residuals beyond this many noise scales overflow when squared; the law sends such observations to balls.
+FAR = 1e140
 #: Ends closer than this many posterior standard deviations make a narrow term.
 NARROW_GAP = 1.0
 
@@ -64,6 +66,7 @@ class LineTerms:
     starts: np.ndarray
     terms: FloatArray
     series: FloatArray
+    reach: float  # observations beyond this overflow when squared
 
 
 def components_of(prior: GaussianMixture) -> list[Component]:
@@ -87,17 +90,17 @@ def line_terms(pieces: LinePieces, components: Sequence[Component], noise: Gauss
         series: list[list[float]] = []
         starts = [0]
         for k in range(pieces.n_pieces):
-            for component in components:
-                built = _term(pieces, k, component, frames[k], n, log_scale)
-                if built is not None:
-                    kinds.append(built[0])
-                    rows.append(built[1])
-                    series.append(built[2])
+            for built in _terms_of_piece(pieces, k, components, frames[k], log_scale):
+                kinds.append(built[0])
+                rows.append(built[1])
+                series.append(built[2])
             starts.append(len(kinds))
         inv_s = to_float(1 / frames[0].scale)
         projections = _projections(pieces, frames, inverse) if n > 1 else _no_projections()
+        steepest = max([1.0, inv_s, to_float(1 / root[n - 1, n - 1]), *(row[3] for row in rows),
+                        *(abs(float(v)) for part in projections[5:] for v in part.ravel())])
     return LineTerms(inv_s, projections, np.array(kinds, dtype=np.int64), np.array(starts, dtype=np.int64),
-                     np.array(rows), np.array(series))
+                     np.array(rows), np.array(series), FAR / steepest)
 
 
 def cholesky(noise: GaussianNoise, n: int) -> arb_mat:
@@ -153,21 +156,48 @@ def _no_projections() -> tuple[np.ndarray, ...]:
             np.empty((0, 0, 2)))
 
 
-def _term(pieces: LinePieces, k: int, component: Component, frame: Frame, n: int,
-          log_scale: arb) -> tuple[int, list[float], list[float]] | None:
-    """Kind, constants and series of one piece and component; None when it carries no probability."""
+Term = tuple[int, list[float], list[float]]
+_NO_SERIES = [0.0] * SERIES_TERMS
+
+
+def _terms_of_piece(pieces: LinePieces, k: int, components: Sequence[Component], frame: Frame,
+                    log_scale: arb) -> list[Term]:
+    """The terms of one piece: one for a flat piece, else one a component that reaches it."""
     left, right = pieces.ends(k)
-    base = arb(component.weight).log() - log_scale - arb(n) / 2 * (2 * arb.pi()).log()
+    base = -log_scale - arb(pieces.observed_dim) / 2 * (2 * arb.pi()).log()
+    logs: list[arb] = []
+    terms: list[Term] = []
+    for component in components:
+        weight = arb(component.weight).log()
+        degenerate = component.variance == 0
+        if degenerate and not _contains(left, right, component.mean):
+            continue
+        if pieces.is_flat(k):
+            logs.append(weight if degenerate else weight + log_mass(
+                None if left is None else left - component.mean,
+                None if right is None else right - component.mean, component.variance))
+        elif degenerate:
+            center = to_pair(frame.coordinate(pieces.value(k, component.mean)))
+            terms.append((PEAK, _row(base + weight, center, 1 / frame.scale), _NO_SERIES))
+        else:
+            terms.append(_sloped_term(pieces, k, component, frame, base + weight))
+    if logs:
+        top = max(logs, key=lambda value: float(value.mid()))
+        mass = top + sum(((value - top).exp() for value in logs), arb(0)).log()
+        center = to_pair(frame.coordinate(pieces.intercepts[k]))
+        terms.append((PEAK, _row(base + mass, center, 1 / frame.scale), _NO_SERIES))
+    return terms
+
+
+def _contains(left: fmpq | None, right: fmpq | None, z: fmpq) -> bool:
+    return (left is None or left <= z) and (right is None or z < right)
+
+
+def _sloped_term(pieces: LinePieces, k: int, component: Component, frame: Frame, base: arb) -> Term:
+    """Kind, constants and series of a component on a piece that is not flat."""
+    left, right = pieces.ends(k)
     center = to_pair(frame.coordinate(pieces.value(k, component.mean)))
-    if component.variance == 0:
-        if (left is not None and component.mean < left) or (right is not None and component.mean >= right):
-            return None
-        return PEAK, _row(base, center, 1 / frame.scale), [0.0] * SERIES_TERMS
     tau = arb(component.variance).sqrt()
-    if not frame.slope:
-        mass = log_mass(None if left is None else left - component.mean,
-                        None if right is None else right - component.mean, component.variance)
-        return PEAK, _row(base + mass, center, 1 / frame.scale), [0.0] * SERIES_TERMS
     spread = (frame.slope ** 2 * arb(component.variance) + frame.scale ** 2).sqrt()
     peak = base + (frame.scale / spread).log()
     row = _row(peak, center, 1 / spread)
@@ -186,14 +216,14 @@ def _term(pieces: LinePieces, k: int, component: Component, frame: Frame, n: int
         elif right is not None:
             row[4:9] = point(right, -1)
         else:
-            return PEAK, row, [0.0] * SERIES_TERMS
-        return END, row, [0.0] * SERIES_TERMS
+            return PEAK, row, _NO_SERIES
+        return END, row, _NO_SERIES
     gap = to_float(arb(right - left) * spread / (tau * frame.scale))
     if gap >= NARROW_GAP:
         row[4:9] = point(left, 1)
         row[9:14] = point(right, 1)
         row[14] = gap
-        return WIDE, row, [0.0] * SERIES_TERMS
+        return WIDE, row, _NO_SERIES
     row[4:9] = point((left + right) / 2, 1)
     half = gap / 2
     row[14] = half
