@@ -53,9 +53,13 @@ def slice_figure(landscape: Slice, title: str = "") -> Figure:
 
 def draw_slice(axes: Axes, landscape: Slice) -> None:
     """Draw a slice on given axes: curve, vertical lines and dots, the label of the horizontal axis."""
-    finite = np.isfinite(landscape.values)
-    axes.plot(landscape.grid, np.where(finite, landscape.values, np.nan), color=_CURVE, lw=1.8,
-              label="negative log-likelihood", zorder=2)
+    # The refined minima join the curve, so that it reaches down to its dots between two grid points.
+    x = np.concatenate([landscape.grid, [minimum.location[0] for minimum in landscape.minima]])
+    y = np.concatenate([landscape.values, [minimum.value for minimum in landscape.minima]])
+    order = np.argsort(x, kind="stable")
+    finite = np.isfinite(y)
+    axes.plot(x[order], np.where(finite, y, np.nan)[order], color=_CURVE, lw=1.8, label="negative log-likelihood",
+              zorder=2)
     mark, label = (landscape.model_value, "model") if landscape.truth_value is None \
         else (landscape.truth_value, "truth")
     if landscape.grid[0] <= mark <= landscape.grid[-1]:
@@ -79,7 +83,7 @@ def draw_slice(axes: Axes, landscape: Slice) -> None:
                   alpha=0.6, solid_capstyle="butt", zorder=4, label="plateau" if minimum is flat[0] else None)
     axes.set_xlabel(landscape.path)
     axes.margins(x=0)
-    _limit(axes, landscape.values[finite])
+    _limit(axes, y[finite])
     axes.spines[["top", "right"]].set_visible(False)
 
 
