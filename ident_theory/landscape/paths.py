@@ -65,7 +65,7 @@ def find_parameter(model: Model, path: str) -> Parameter:
     else:
         shape, full, inner = shapes[0], given, given
     missing = len(shape) - len(inner)
-    if missing > 0 and all(size == 1 for size in shape[len(inner):]) and inner:
+    if missing > 0 and all(size == 1 for size in shape[len(inner):]) and given:
         full, inner = full + (0,) * missing, inner + (0,) * missing
     if len(inner) != len(shape) or any(i >= size for i, size in zip(inner, shape, strict=True)) \
             or (ragged and (not shape)):

@@ -93,7 +93,7 @@ def load_landscape(path: str | Path) -> Slice | Plane:
         return _from_tree(tree)
     except OSError as error:
         raise InputError(f"store: expected a stored landscape, cannot read {str(file)!r}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(f"store: expected a stored landscape, {str(file)!r} holds none "
                          f"({type(error).__name__}: {error})") from None
 
