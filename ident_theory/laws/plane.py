@@ -44,10 +44,9 @@ class PlaneLaw(Law):
     A_k^T\Omega^{-1}A_k)^{-1}`. A component whose covariance has rank 1 is a model with one latent, one of
     rank 0 the term :math:`w_j N(x; f(\mu_j), \Omega)`.
 
-    Without noise the law is supported for n = 2 when every cell has an invertible or a zero matrix: the
-    density is :math:`\sum w_j N(A_k^{-1}(x - c_k); \mu_j, S_j) / |\det A_k|` over the cells that contain the
-    preimage, and a cell with A = 0 is an atom. There `log_density` is the density of the part that has one,
-    and is -inf where no cell maps to.
+    Without noise the law is supported for n = 2 when every cell has an invertible matrix: the density is
+    :math:`\sum w_j N(A_k^{-1}(x - c_k); \mu_j, S_j) / |\det A_k|` over the cells that contain the preimage,
+    and `log_density` is -inf where no cell maps to. (A constant network gives an atom.)
 
     **Accuracy.** One-dimensional adaptive quadrature of positive integrands in logs; the error figure adds
     its estimate and the effect of rounding (which grows like 1e-16 / noise standard deviation). It is an
@@ -171,7 +170,7 @@ class PlaneLaw(Law):
         return np.minimum(lo, value), np.maximum(hi, value)
 
     def atoms(self) -> Atoms:
-        """Points of positive probability with their masses: the images of flat cells, without noise."""
+        """Points of positive probability with their masses: one for a constant network without noise."""
         return super().atoms() if self._noiseless is None else self._noiseless.atoms()
 
 

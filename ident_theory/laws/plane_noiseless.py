@@ -1,4 +1,9 @@
-"""Two latents, two observations, no noise: a change of variables on every cell, and atoms."""
+"""Two latents, two observations, no noise: a change of variables on every cell.
+
+A network is continuous, so a cell on which it is constant has neighbours on which it is constant along the
+common side, of rank one at most. Without cells of rank one, therefore, either all cells are invertible or the
+network is constant.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +15,15 @@ from flint import fmpq, fmpq_mat
 
 from ident_theory.errors import DegenerateLawError
 from ident_theory.geometry.plane import PlaneCell
-from ident_theory.kernels.polygons import log_polygon_mass, nearest_points
 from ident_theory.laws.base import Atoms, LawKind
-from ident_theory.laws.plane_terms import Component, Posterior, plane_terms, ratio
+from ident_theory.laws.plane_terms import Component, ratio
 from ident_theory.models.value import FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
 
 
 class NoiselessPlane:
-    r"""The law of f(z) for f from the plane to the plane whose cells are invertible or flat.
+    r"""The law of f(z) for f from the plane to the plane whose cells are all invertible, or for constant f.
 
     Parameters
     ----------
@@ -45,9 +49,8 @@ class NoiselessPlane:
                                      "Gaussian noise to the model")
         self._components = list(components)
         self._regular = [cell for cell, rank in zip(cells, ranks, strict=True) if rank == 2]
-        self._flat = [cell for cell, rank in zip(cells, ranks, strict=True) if rank == 0]
-        self.kind = (LawKind.ATOMS if not self._regular else
-                     LawKind.DENSITY_AND_ATOMS if self._flat else LawKind.DENSITY)
+        self._value = cells[0].offset
+        self.kind = LawKind.DENSITY if self._regular else LawKind.ATOMS
         self._inverses = [fmpq_mat([list(row) for row in cell.matrix]).inv() for cell in self._regular]
 
     def log_density(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -81,23 +84,7 @@ class NoiselessPlane:
         return value, error
 
     def atoms(self) -> Atoms:
-        """Images of the flat cells with their masses, equal images joined."""
-        masses: dict[tuple[fmpq, ...], float] = {}
-        for cell in self._flat:
-            masses[cell.offset] = masses.get(cell.offset, 0.0) + sum(
-                ratio(c.weight) * math.exp(log_prior_mass(cell, c)) for c in self._components)
-        if not masses:
+        """The value of a constant network; otherwise none."""
+        if self._regular:
             return Atoms(np.empty((0, 2)), np.empty(0))
-        return Atoms(np.array([[ratio(v) for v in place] for place in masses]), np.array(list(masses.values())))
-
-
-def log_prior_mass(cell: PlaneCell, component: Component) -> float:
-    """Log probability of a cell under one component, relative error about 1e-13."""
-    s = fmpq_mat([list(row) for row in component.covariance])
-    one = fmpq_mat([[fmpq(1)]])
-    terms = plane_terms([Posterior(cell, component, (fmpq(0),), one, fmpq(1), s.inv(), s, fmpq_mat(2, 1),
-                                   component.mean)], 1)
-    sides = np.column_stack([terms.normals, terms.offsets]).reshape(-1, 3)
-    anchors = np.empty((max(1, len(sides)), 3))
-    distance, nearest = nearest_points(sides, terms.ends, terms.points, anchors)
-    return float(log_polygon_mass(sides, terms.points, terms.rays, anchors, distance, nearest)[0])
+        return Atoms(np.array([[ratio(v) for v in self._value]]), np.ones(1))
