@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
+from ident_theory.laws.cells_modes import Mode, Regions, region_modes
 from ident_theory.models.model import Model
 from ident_theory.models.network import ReLUNetwork
 from ident_theory.models.noise import GaussianNoise, IndependentNoise
@@ -21,8 +22,6 @@ MAX_CELLS = 96
 MAX_PARTS = 24
 #: Shares of the prior, and the least share of a part before normalisation.
 PRIOR_SHARE, LEAST_SHARE = 0.1, 0.01
-#: Each part comes as it is and with its spread multiplied, with these shares.
-SPREADS = ((1.0, 0.75), (2.0, 0.25))
 SEARCH_STEPS = 12
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -36,7 +35,7 @@ class Proposal:
     shares : ndarray, shape (K,)
     centers : ndarray, shape (K, d)
     roots : ndarray, shape (K, d, d)
-        Lower triangular Cholesky factors of the covariances.
+        Matrices R with R R^T the covariances.
     """
 
     shares: FloatArray
@@ -57,7 +56,7 @@ class Proposal:
         logs = np.empty((len(self.shares), len(xi)))
         for k, root in enumerate(self.roots):
             y = (xi - self.centers[k]) @ np.linalg.inv(root).T
-            logs[k] = (math.log(self.shares[k]) - np.log(np.diag(root)).sum() - 0.5 * xi.shape[1] * _LOG_2PI
+            logs[k] = (math.log(self.shares[k]) - np.linalg.slogdet(root)[1] - 0.5 * xi.shape[1] * _LOG_2PI
                        - 0.5 * np.einsum("ij,ij->i", y, y))
         return np.asarray(logsumexp(logs, axis=0))
 
@@ -68,13 +67,18 @@ class NoiseDensity:
     Attributes
     ----------
     root_precision : ndarray, shape (n, n)
-        R with R^T R the precision of the Gaussian noise that has the same curvature.
+        R with R^T R the precision of the noise, or of a Gaussian stand-in.
+    gaussian_constant : float
+        Log density at zero of that Gaussian noise.
+    is_gaussian : bool
+        Whether it is the noise itself.
     """
 
     def __init__(self, model: Model) -> None:
         n = model.observed_dim
         noise = model.noise
         self._family = "gauss"
+        self.is_gaussian = isinstance(noise, GaussianNoise)
         self._scales = np.ones(n)
         self._df = 0.0
         if isinstance(noise, GaussianNoise):
@@ -87,6 +91,7 @@ class NoiseDensity:
             factor = {"laplace": math.sqrt(2.0), "logistic": math.pi / math.sqrt(3.0),
                       "student": math.sqrt(self._df / (self._df + 1.0)) if self._df else 1.0}[self._family]
             self.root_precision = np.diag(1.0 / (factor * self._scales))
+        self.gaussian_constant = float(np.log(np.diag(self.root_precision)).sum() - 0.5 * n * _LOG_2PI)
         self._constant = float(np.log(np.abs(np.diag(self.root_precision))).sum() if self._family == "gauss"
                                else -np.log(self._scales).sum())
 
@@ -125,16 +130,14 @@ class Restriction:
         self._network = network
         self.dim = int(kept.sum())
         self.log_weight = math.log(weight)
-        self._starts, self._jacobians, self._offsets = self._pilot(np.random.default_rng([seed, self.dim]))
+        self._starts = self._pilot(np.random.default_rng([seed, self.dim]))
+        self._regions = self.regions(self._starts)
 
-    def _pilot(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Pilot points, one for each activation pattern met, and the affine maps there."""
+    def _pilot(self, rng: np.random.Generator) -> FloatArray:
+        """Pilot points, one for each activation pattern met."""
         xi = np.vstack([np.zeros((1, self.dim)), 1.5 * rng.standard_normal((PILOT, self.dim))])
         _, first, counts = np.unique(self._patterns(xi), axis=0, return_index=True, return_counts=True)
-        keep = first[np.argsort(-counts, kind="stable")][:MAX_CELLS]
-        starts = xi[keep]
-        jacobians = self.jacobians(starts)
-        return starts, jacobians, self.value(starts) - np.einsum("kij,kj->ki", jacobians, starts)
+        return xi[first[np.argsort(-counts, kind="stable")][:MAX_CELLS]]
 
     def value(self, xi: FloatArray) -> FloatArray:
         """f at points, (N, d) -> (N, n)."""
@@ -166,59 +169,79 @@ class Restriction:
             return np.asarray(noise(x - self.value(xi)) - 0.5 * np.einsum("ij,ij->i", xi, xi)
                               - 0.5 * self.dim * _LOG_2PI)
 
+    def regions(self, xi: FloatArray) -> Regions:
+        """The activation regions of points, (K, d)."""
+        count = len(xi)
+        hidden = self._mean + xi @ self._root.T
+        slope = np.broadcast_to(self._root, (count, *self._root.shape))
+        normals, margins = [np.empty((count, 0, self.dim))], [np.empty((count, 0))]
+        for w, b in zip(self._network.weights[:-1], self._network.biases[:-1], strict=True):
+            hidden, slope = hidden @ w.T + b, w @ slope
+            sign = np.where(hidden > 0, 1.0, -1.0)
+            normals.append(sign[:, :, None] * slope)
+            margins.append(sign * (hidden - np.einsum("kij,kj->ki", slope, xi)))
+            scale = np.where(hidden > 0, 1.0, self._network.negative_slope)
+            hidden, slope = scale * hidden, scale[:, :, None] * slope
+        jacobians = self._network.weights[-1] @ slope
+        offsets = self.value(xi) - np.einsum("kij,kj->ki", jacobians, xi)
+        return Regions([row.tobytes() for row in self._patterns(xi)], jacobians, offsets,
+                       np.concatenate(normals, axis=1), np.concatenate(margins, axis=1))
+
     def proposal(self, x: FloatArray, noise: NoiseDensity) -> Proposal:
         """The defensive mixture for one observation."""
-        centers, levels = self._modes(x, noise)
-        # Just past the mode in direction of the posterior mean a neighbouring cell may begin: take both.
-        ahead = self._newton(centers, x, noise)[0] - centers
-        size = np.linalg.norm(ahead, axis=1, keepdims=True)
-        probes = np.concatenate([centers, centers + 1e-6 * ahead / np.maximum(size, 1e-300)])
-        covariances = np.linalg.inv(self._precision(self.jacobians(probes), noise))
-        centers, levels = np.concatenate([centers, centers]), np.concatenate([levels, levels])
-        # Laplace masses; parts that repeat one another are dropped.
-        masses = levels + 0.5 * np.linalg.slogdet(covariances)[1]
-        order = np.argsort(-masses, kind="stable")
-        chosen: list[int] = []
-        for k in order:
-            if masses[k] < masses[order[0]] - 30.0 or len(chosen) == MAX_PARTS:
+        constant = noise.gaussian_constant - 0.5 * self.dim * _LOG_2PI
+        modes = region_modes(self._regions, x, noise.root_precision, constant, self.regions)
+        if not noise.is_gaussian:
+            modes = self._climbed(modes, x, noise)
+        masses = np.array([mode.level + np.linalg.slogdet(mode.squeezed)[1] for mode in modes])
+        order = np.argsort(-masses, kind="stable")[:MAX_PARTS]
+        weights = np.exp(masses[order] - masses[order[0]]) if len(order) else np.empty(0)
+        weights = weights / max(weights.sum(), 1e-300) + LEAST_SHARE
+        shares, centers, roots = [PRIOR_SHARE], [np.zeros(self.dim)], [np.eye(self.dim)]
+        for k, weight in zip(order, (1.0 - PRIOR_SHARE) * weights / weights.sum(), strict=True):
+            for root, share in ((modes[k].squeezed, 0.6), (2.0 * modes[k].squeezed, 0.25), (modes[k].root, 0.15)):
+                shares.append(share * weight)
+                centers.append(modes[k].center)
+                roots.append(root)
+        total = sum(shares)
+        return Proposal(np.array(shares) / total, np.array(centers), np.array(roots))
+
+    def _climbed(self, modes: list[Mode], x: FloatArray, noise: NoiseDensity) -> list[Mode]:
+        """For other noise: climb the true density from the modes of the Gaussian stand-in and the pilot points."""
+        starts = np.concatenate([self._starts, *(mode.center[None] for mode in modes)])
+        centers, levels = self._modes(starts, x, noise)
+        lower = np.linalg.cholesky(self._precision(self.jacobians(centers), noise))
+        roots = np.linalg.inv(lower).transpose(0, 2, 1)
+        kept: list[Mode] = []
+        for k in np.argsort(-levels, kind="stable"):
+            if levels[k] < levels.max() - 30.0 or len(kept) == MAX_PARTS:
                 break
-            spread = np.sqrt(np.diagonal(covariances[k]))
-            if not any(np.all(np.abs(centers[k] - centers[c]) < 1e-3 * spread)
-                       and np.allclose(covariances[k], covariances[c], rtol=1e-3, atol=1e-12) for c in chosen):
-                chosen.append(int(k))
-        shares = np.exp(masses[chosen] - masses[order[0]])
-        shares = shares / shares.sum() + LEAST_SHARE
-        shares *= (1.0 - PRIOR_SHARE) / shares.sum()
-        roots = np.linalg.cholesky(0.5 * (covariances[chosen] + covariances[chosen].transpose(0, 2, 1)))
-        eye = np.eye(self.dim)[None]
-        return Proposal(np.concatenate([[PRIOR_SHARE], *[share * shares for _, share in SPREADS]]),
-                        np.concatenate([np.zeros((1, self.dim)), *[centers[chosen]] * len(SPREADS)]),
-                        np.concatenate([eye, *[spread * roots for spread, _ in SPREADS]]))
+            near = 0.05 * np.linalg.norm(roots[k], axis=1)
+            if not any(np.all(np.abs(centers[k] - mode.center) < near) for mode in kept):
+                kept.append(Mode(float(levels[k]), centers[k], roots[k], roots[k]))
+        return kept
 
     def _precision(self, jacobians: FloatArray, noise: NoiseDensity) -> FloatArray:
         """Posterior precisions I + J^T Omega^-1 J, shape (K, d, d)."""
         whitened = noise.root_precision @ jacobians
         return np.asarray(np.eye(self.dim) + whitened.transpose(0, 2, 1) @ whitened)
 
-    def _newton(self, xi: FloatArray, x: FloatArray, noise: NoiseDensity) -> tuple[FloatArray, FloatArray]:
-        """Posterior means of the cells around points, and the maps' derivatives there."""
-        jacobians = self.jacobians(xi)
-        offsets = self.value(xi) - np.einsum("kij,kj->ki", jacobians, xi)
-        return self._means(jacobians, offsets, x, noise), jacobians
-
     def _means(self, jacobians: FloatArray, offsets: FloatArray, x: FloatArray, noise: NoiseDensity) -> FloatArray:
         whitened = noise.root_precision @ jacobians
         pull = np.einsum("kij,ki->kj", whitened, (x - offsets) @ noise.root_precision.T)
         return np.asarray(np.linalg.solve(self._precision(jacobians, noise), pull[..., None])[..., 0])
 
-    def _modes(self, x: FloatArray, noise: NoiseDensity) -> tuple[FloatArray, FloatArray]:
-        """Climb from the pilot points and from the posterior mean of every known cell."""
-        xi = np.concatenate([self._starts, self._means(self._jacobians, self._offsets, x, noise)])
+    def _modes(self, starts: FloatArray, x: FloatArray, noise: NoiseDensity) -> tuple[FloatArray, FloatArray]:
+        """Climb from starting points and from the posterior mean of every known cell."""
+        known = self._regions
+        xi = np.concatenate([starts, self._means(known.jacobians, known.offsets, x, noise)])
         level = self.log_joint(xi, x, noise)
         order = np.argsort(-level, kind="stable")[:MAX_CELLS]
         xi, level = xi[order], level[order]
         for _ in range(SEARCH_STEPS):
-            step = self._newton(xi, x, noise)[0] - xi
+            jacobians = self.jacobians(xi)
+            offsets = self.value(xi) - np.einsum("kij,kj->ki", jacobians, xi)
+            step = self._means(jacobians, offsets, x, noise) - xi
             improved = False
             for length in (1.0, 0.5, 0.2, 0.05, 0.01):
                 trial = xi + length * step

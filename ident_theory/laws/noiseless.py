@@ -135,6 +135,10 @@ class NoiselessLineLaw(Law):
 
     def _preimages(self, branch: _Branch, points: FloatArray) -> tuple[np.ndarray, list[FloatArray]]:
         """Which points a branch reaches, and their preimages standardised by each component."""
+        with np.errstate(over="ignore"):
+            return self._reach_and_standardise(branch, points)
+
+    def _reach_and_standardise(self, branch: _Branch, points: FloatArray) -> tuple[np.ndarray, list[FloatArray]]:
         if self.observed_dim == 1:
             a, c = branch.slope[0], branch.intercept[0]
             x = points[:, 0]
@@ -219,7 +223,8 @@ class NoiselessLineLaw(Law):
         """P(z in the piece, a z + c <= x): an interval of z that ends at the preimage of x."""
         a, c = branch.slope[0], branch.intercept[0]
         tau = arb(component.variance).sqrt()
-        preimage = _residual(x, a * component.mean + c) / to_float(arb(a) * tau)
+        with np.errstate(over="ignore"):
+            preimage = _residual(x, a * component.mean + c) / to_float(arb(a) * tau)
         low = -math.inf if branch.left is None else to_float(arb(branch.left - component.mean) / tau)
         high = math.inf if branch.right is None else to_float(arb(branch.right - component.mean) / tau)
         cut = np.clip(preimage, low, high)

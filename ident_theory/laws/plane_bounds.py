@@ -15,6 +15,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from flint import acb, arb, ctx, fmpq, fmpq_mat
@@ -146,7 +147,8 @@ def _frame(pair: Posterior, mean: tuple[fmpq, fmpq], axis: tuple[fmpq, fmpq]) ->
     u_variance, cross = product(a, a), product(a, b)
     regression = cross / u_variance
     size = a[0] * a[0] + a[1] * a[1]
-    uppers, lowers = [], []
+    uppers: list[_Chord] = []
+    lowers: list[_Chord] = []
     for side in pair.cell.sides():
         # normal . z <= offset, with z = mean + (a u + b s) / |a|^2.
         nu = (side.normal[0] * a[0] + side.normal[1] * a[1]) / size
@@ -218,6 +220,8 @@ def _panel(frame: _Frame, lo: fmpq, hi: fmpq, bottom: _Chord | None, top: _Chord
     scale = arb(guess)
 
     def integrand(u: acb, _: bool) -> acb:
+        b: Any
+        t: Any
         b, t = (None if end is None else end[0] + end[1] * u for end in ends)
         # Complementary error functions where both ends lie on one side, so that the tails do not cancel.
         if above:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from flint import fmpq, fmpq_mat
+from flint import fmpq_mat
 
 from ident_theory.errors import DegenerateLawError
 from ident_theory.geometry.plane import PlaneCell
