@@ -223,6 +223,8 @@ def _print_landscape(result: Slice | Plane, paths: tuple[str, ...]) -> None:
             parts.append("flat over " + " x ".join(f"[{low:.6g}, {high:.6g}]" for low, high in minimum.plateau))
         if minimum.at_boundary:
             parts.append("at the edge of the window")
+        if not minimum.polished and minimum.plateau is None:
+            parts.append("a grid point, not refined")
         if minimum.isolated is False:
             parts.append("in a flat valley")
         typer.echo("  " + ", ".join(parts))

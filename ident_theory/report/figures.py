@@ -64,7 +64,7 @@ def draw_slice(axes: Axes, landscape: Slice) -> None:
         else (landscape.truth_value, "truth")
     if landscape.grid[0] <= mark <= landscape.grid[-1]:
         axes.axvline(mark, color=_TRUTH, lw=3.2, alpha=0.55, label=f"{label} ({_number(mark)})", zorder=1)
-    lowest = landscape.global_minima
+    lowest = [minimum for minimum in landscape.global_minima if minimum.plateau is None]
     for minimum in lowest:
         own = f"global minimiser ({_number(minimum.location[0])})" if len(lowest) == 1 else \
             f"{len(lowest)} global minimisers"
@@ -76,11 +76,13 @@ def draw_slice(axes: Axes, landscape: Slice) -> None:
         if chosen:
             axes.plot([minimum.location[0] for minimum in chosen], [minimum.value for minimum in chosen], marker,
                       color=_LOCAL, mec="white", ms=8, clip_on=False, zorder=4, ls="none", label=own)
-    flat = [minimum for minimum in landscape.minima if minimum.plateau is not None]
-    for minimum in flat:
-        assert minimum.plateau is not None
-        axes.plot(minimum.plateau[0], [minimum.value] * 2, color=_GLOBAL if minimum.is_global else _LOCAL, lw=5,
-                  alpha=0.6, solid_capstyle="butt", zorder=4, label="plateau" if minimum is flat[0] else None)
+    for is_global, colour, own in ((True, _GLOBAL, "global minimisers (plateau)"), (False, _LOCAL, "local plateau")):
+        flat = [minimum for minimum in landscape.minima if minimum.plateau is not None
+                and minimum.is_global is is_global]
+        for minimum in flat:
+            assert minimum.plateau is not None
+            axes.plot(minimum.plateau[0], [minimum.value] * 2, color=colour, lw=6, alpha=0.5,
+                      solid_capstyle="butt", zorder=4, label=own if minimum is flat[0] else None)
     axes.set_xlabel(landscape.path)
     axes.margins(x=0)
     _limit(axes, y[finite])
@@ -144,13 +146,13 @@ def _mark_plane(axes: Axes, landscape: Plane) -> None:
         groups.setdefault(key, []).append(minimum)
     for (label, marker, colour), members in groups.items():
         axes.plot([m.location[0] for m in members], [m.location[1] for m in members], marker, color=colour,
-                  mec="white", ms=8, ls="none", label=label, clip_on=False, zorder=3)
+                  mec="white", ms=8, ls="none", label=label, clip_on=False, zorder=6)  # above the cross
     point, label = (landscape.model_point, "model") if landscape.truth_point is None \
         else (landscape.truth_point, "truth")
     if landscape.grid_a[0] <= point[0] <= landscape.grid_a[-1] and \
             landscape.grid_b[0] <= point[1] <= landscape.grid_b[-1]:
-        axes.plot(*point, "+", color="white", ms=17, mew=4.5, zorder=4)
-        axes.plot(*point, "+", color="black", ms=15, mew=2.0, ls="none", label=label, zorder=5)
+        axes.plot(*point, "+", color="white", ms=21, mew=4.5, zorder=4)
+        axes.plot(*point, "+", color="black", ms=19, mew=2.0, ls="none", label=label, zorder=5)
 
 
 def _excess(landscape: Landscape) -> tuple[np.ndarray, str]:

@@ -257,7 +257,7 @@ def test_netcdf_explains_itself(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{}", b"CDF\x02", b"[1]", b"\x00\xff", b'{"layout": 99}'])
 def test_what_is_no_landscape_is_refused(tmp_path, content):
     (tmp_path / "x.nc").write_bytes(content)
-    with pytest.raises(InputError, match="x.nc"):
+    with pytest.raises(InputError, match=r"x\.nc"):
         load_landscape(tmp_path / "x.nc")
 
 

@@ -1,0 +1,61 @@
+# On a fresh machine `make demo` needs nothing but Python 3.11-3.13 with venv: it makes .venv, installs the
+# package into it, and draws the likelihood landscapes of experiments/demo/model.toml into demo-output/.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEVELOP := $(VENV)/.installed-dev
+DEMO := experiments/demo/model.toml
+DEMO_OUT := demo-output
+DEMO_PARAMETERS := --slice 'prior.means[1]' --slice 'prior.means[0]' --slice 'decoder.weights[0][1,0]' \
+	--plane 'prior.means[0],prior.means[1]'
+
+.PHONY: demo test test-slow lint types imports bench figures clean
+
+demo: $(INSTALLED)
+	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out $(DEMO_OUT)
+	@echo "Figures (PNG) and results (netCDF) are in $(DEMO_OUT)/"
+
+test: $(DEVELOP)
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(DEVELOP)
+	$(BIN)/pytest -m slow
+
+lint: $(DEVELOP)
+	$(BIN)/ruff check .
+
+types: $(DEVELOP)
+	$(BIN)/mypy
+
+imports: $(DEVELOP)
+	$(BIN)/lint-imports
+
+bench: $(DEVELOP)
+	$(BIN)/pytest benchmarks --benchmark-only
+
+# Figures are drawn from stored results; `results` is what makes those.
+figures: $(INSTALLED)
+	$(BIN)/python figures/landscape_slices.py
+
+.PHONY: results
+results: $(INSTALLED)
+	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out experiments/demo/results --no-resume
+	rm -f experiments/demo/results/*.png
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, PYTHON=$(PYTHON) is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(DEVELOP): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) $(DEMO_OUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
