@@ -609,6 +609,61 @@ def _divide(panels: np.ndarray, owner: np.ndarray, slot: int, free: int, mid: np
 
 
 @nb.njit(cache=True, nogil=True)
+def _level_at(at_hi: float, at_lo: float, shifts: np.ndarray, slopes: np.ndarray, family: int, nu: float, ref_hi: float,
+              ref_lo: float, r0: np.ndarray, info: np.ndarray) -> float:
+    """Log integrand at a point, relative to the reference."""
+    _describe(at_hi, at_lo, 0.0, shifts, slopes, family, nu, ref_hi, ref_lo, r0, info)
+    level = info[_LEVEL]
+    for i in range(len(r0)):
+        if family == STUDENT:
+            level += _log_noise(family, nu, r0[i])
+        elif family == LOGISTIC:
+            level -= 2.0 * math.log1p(math.exp(-abs(r0[i])))
+    return level
+
+
+@nb.njit(cache=True, nogil=True)
+def _clip_to(edges: np.ndarray, at: np.ndarray) -> bool:
+    """Move a point into an interval; True when it had been outside."""
+    for side in (0, 2):
+        beyond = _add(at[0], at[1], -edges[side], -edges[side + 1])[0] * (1 - side)
+        if not beyond >= 0.0:
+            at[0], at[1] = edges[side], edges[side + 1]
+            return True
+    return False
+
+
+@nb.njit(cache=True, nogil=True)
+def _raise_reference(shifts: np.ndarray, slopes: np.ndarray, edges: np.ndarray, family: int, nu: float,
+                     reference: np.ndarray, known: bool) -> None:
+    """Raise the reference to the highest level met at the prior mean and at the centres of the noise factors.
+
+    A reference that is not yet `known` is zero and is replaced by the first level met.
+    With Gaussian noise the maximum itself is found: the slope is linear, so two Newton steps suffice.
+    """
+    n = shifts.shape[1]
+    r0, info, at = np.empty(n), np.empty(7), np.empty(2)
+    for q in range(len(edges)):
+        for i in range(-1, 0 if family == GAUSSIAN else n):
+            at[0], at[1] = 0.0, 0.0
+            if i >= 0:
+                if slopes[q, i, 0] == 0.0:
+                    continue
+                at[0], at[1] = _div(shifts[q, i, 0], shifts[q, i, 1], slopes[q, i, 0], slopes[q, i, 1])
+            _clip_to(edges[q], at)
+            for _ in range(2 if family == GAUSSIAN else 0):
+                _describe(at[0], at[1], 0.0, shifts[q], slopes[q], family, nu, 0.0, 0.0, r0, info)
+                at[0], at[1] = _add(at[0], at[1], info[_SLOPE] / info[_CURVE], 0.0)
+                if _clip_to(edges[q], at):
+                    break
+            for _ in range(2):  # the second time with the rounding of the first
+                level = _level_at(at[0], at[1], shifts[q], slopes[q], family, nu, reference[0], reference[1], r0, info)
+                if level > 0.0 or not known:
+                    reference[0], reference[1] = _add(reference[0], reference[1], level, 0.0)
+            known = True
+
+
+@nb.njit(cache=True, nogil=True)
 def _log_sum(keys: np.ndarray, size: int) -> float:
     if size == 0:
         return -math.inf
@@ -648,17 +703,22 @@ def _search(shifts: np.ndarray, slopes: np.ndarray, edges: np.ndarray, log_roots
             break
         q = owner[slot]
         _describe_centre(panels[slot], shifts[q], slopes[q], family, nu, ref_hi, ref_lo, r0, info)
-        target = max(done, key) + accept
-        error = _truncation(len(nodes), target - log_roots[q], family, nu, info, r0, slopes[q]) + log_roots[q]
+        # Bounds and value are formed relative to the panel's own level, so a poor reference does not blur them.
+        level = info[_LEVEL]
+        info[_LEVEL], info[_REFERENCE] = 0.0, ref_hi + level
+        base = level + log_roots[q]
+        own = _bound(1.0, 0.0, family, nu, info, r0, slopes[q]) + math.log(panels[slot, 4])
+        target = max(done, own + base) + accept
+        error = _truncation(len(nodes), max(done - base, own) + accept, family, nu, info, r0, slopes[q]) + base
         accepted = False
         if error <= target:
-            value = _integrate(family, nu, info, r0, slopes[q], nodes, weights, work) + log_roots[q]
+            value = _integrate(family, nu, info, r0, slopes[q], nodes, weights, work) + base
             if error <= max(done, value) + accept:
                 if may_rebase and abs(value) > _REBASE and (done == -math.inf or value > done):
                     rebased[0] = 1.0
                     rebased[1], rebased[2] = _add(ref_hi, ref_lo, value, 0.0)
                     return 0.0
-                rounding = _rounding(family, nu, info, r0, slopes[q]) + _EPS * abs(log_roots[q])
+                rounding = _rounding(family, nu, info, r0, slopes[q]) + _EPS * (abs(level) + abs(log_roots[q]))
                 _accumulate(total, value, error, rounding)
                 accepted = True
         if not accepted and not _cut(panels[slot], family, nu, info, r0, shifts[q], slopes[q], mid):
@@ -780,6 +840,7 @@ def quadrature_line(x: np.ndarray, whiten: np.ndarray, centres: np.ndarray, slop
     panels, owner = np.empty((max_panels, 5)), np.empty(max_panels, np.int64)
     keys, slots = np.empty(max_panels), np.empty(max_panels, np.int64)
     total, rebased, levels = np.empty(4), np.zeros(3), np.empty((atoms, 3))
+    reference = np.empty(2)
     slopes_fit = True
     for q in range(count):
         for i in range(n):
@@ -791,11 +852,13 @@ def quadrature_line(x: np.ndarray, whiten: np.ndarray, centres: np.ndarray, slop
             value[row] = _crude(shifts, slopes, edges, log_roots, atom_shifts, atom_logs, family, nu, log_constant)
             error[row] = math.inf
             continue
-        ref_hi, ref_lo = 0.0, 0.0
+        reference[:] = 0.0
         for a in range(atoms):
             levels[a] = _atom_level(atom_shifts[a], atom_logs[a], family, nu)
-            if a == 0 or levels[a, 0] > ref_hi:
-                ref_hi, ref_lo = levels[a, 0], levels[a, 1]
+            if a == 0 or levels[a, 0] > reference[0]:
+                reference[:] = levels[a, :2]
+        _raise_reference(shifts, slopes, edges, family, nu, reference, atoms > 0)
+        ref_hi, ref_lo = reference[0], reference[1]
         rest = -math.inf
         for attempt in range(_REBASE_TRIES):
             total[:] = 0.0
