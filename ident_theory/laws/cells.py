@@ -119,8 +119,10 @@ class CellsLaw(Law):
         """
         data = observations(x, self.observed_dim)
         value, error = np.empty(len(data)), np.empty(len(data))
-        for i, row in enumerate(data):
-            value[i], error[i] = self._one(row)
+        # Squares of far residuals may overflow: such points have no weight.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for i, row in enumerate(data):
+                value[i], error[i] = self._one(row)
         return LogDensity(value, error, ErrorKind.STANDARD_ERROR)
 
     def _one(self, x: FloatArray) -> tuple[float, float]:
@@ -146,4 +148,5 @@ class CellsLaw(Law):
         proposal: Proposal = part.proposal(x, self._noise)
         xi = proposal.points(uniforms[:, 0], ndtri(uniforms[:, 1:]))
         log_ratio = part.log_joint(xi, x, self._noise) - proposal.log_density(xi)
+        log_ratio = np.where(np.isnan(log_ratio), -np.inf, log_ratio)
         return np.asarray(logsumexp(log_ratio.reshape(self.replicates, -1), axis=1)) - math.log(self.points)

@@ -71,6 +71,11 @@ def region_modes(known: Regions, x: FloatArray, root_precision: FloatArray, cons
         Log joint density where both squares vanish.
     find : callable
         The regions of points, (K, d) -> Regions.
+
+    Returns
+    -------
+    list of Mode
+        Empty when the observation is so far away that squares overflow.
     """
     seen = set(known.keys)
     modes: list[Mode] = []
@@ -86,9 +91,10 @@ def region_modes(known: Regions, x: FloatArray, root_precision: FloatArray, cons
         means = np.linalg.solve(lower @ lower.transpose(0, 2, 1), pull[..., None])[..., 0]
         rest = residuals - np.einsum("kij,kj->ki", whitened, means)
         tops = constant - 0.5 * (rest * rest).sum(axis=1) - 0.5 * (means * means).sum(axis=1)
+        tops = np.where(np.isfinite(tops), tops, -np.inf)
         probes: list[FloatArray] = []
         for k in np.argsort(-tops, kind="stable"):
-            if tops[k] < best - REACH or examined >= MAX_REGIONS:
+            if tops[k] == -np.inf or tops[k] < best - REACH or examined >= MAX_REGIONS:
                 break
             examined += 1
             root = np.linalg.inv(lower[k]).T

@@ -77,13 +77,14 @@ class NoiseDensity:
     def __init__(self, model: Model) -> None:
         n = model.observed_dim
         noise = model.noise
+        self.root_precision: FloatArray
         self._family = "gauss"
         self.is_gaussian = isinstance(noise, GaussianNoise)
         self._scales = np.ones(n)
         self._df = 0.0
         if isinstance(noise, GaussianNoise):
             root = np.linalg.cholesky(noise.covariance_exact(n).astype(np.float64))
-            self.root_precision = np.linalg.inv(root)
+            self.root_precision = np.asarray(np.linalg.inv(root), dtype=np.float64)
         else:
             assert isinstance(noise, IndependentNoise)
             self._family, self._scales, self._df = noise.family, noise.scales(n), noise.shape_parameter
@@ -108,7 +109,8 @@ class NoiseDensity:
             return np.asarray(self._constant - (r + 2.0 * np.log1p(np.exp(-r))).sum(axis=1))
         nu = self._df
         peak = float(gammaln((nu + 1) / 2) - gammaln(nu / 2)) - 0.5 * math.log(nu * math.pi)
-        return np.asarray(self._constant + n * peak - 0.5 * (nu + 1) * np.log1p(r * r / nu).sum(axis=1))
+        fall = np.log(np.hypot(1.0, r / math.sqrt(nu))).sum(axis=1)
+        return np.asarray(self._constant + n * peak - (nu + 1) * fall)
 
 
 class Restriction:
@@ -165,9 +167,8 @@ class Restriction:
 
     def log_joint(self, xi: FloatArray, x: FloatArray, noise: NoiseDensity) -> FloatArray:
         """log N(xi; 0, I) p(x | f(xi)) at points, (N, d) -> (N,)."""
-        with np.errstate(over="ignore"):
-            return np.asarray(noise(x - self.value(xi)) - 0.5 * np.einsum("ij,ij->i", xi, xi)
-                              - 0.5 * self.dim * _LOG_2PI)
+        return np.asarray(noise(x - self.value(xi)) - 0.5 * np.einsum("ij,ij->i", xi, xi)
+                          - 0.5 * self.dim * _LOG_2PI)
 
     def regions(self, xi: FloatArray) -> Regions:
         """The activation regions of points, (K, d)."""
@@ -210,6 +211,8 @@ class Restriction:
         """For other noise: climb the true density from the modes of the Gaussian stand-in and the pilot points."""
         starts = np.concatenate([self._starts, *(mode.center[None] for mode in modes)])
         centers, levels = self._modes(starts, x, noise)
+        if not len(levels):
+            return []
         lower = np.linalg.cholesky(self._precision(self.jacobians(centers), noise))
         roots = np.linalg.inv(lower).transpose(0, 2, 1)
         kept: list[Mode] = []
@@ -236,6 +239,8 @@ class Restriction:
         known = self._regions
         xi = np.concatenate([starts, self._means(known.jacobians, known.offsets, x, noise)])
         level = self.log_joint(xi, x, noise)
+        usable = np.isfinite(level) & np.isfinite(xi).all(axis=1)
+        xi, level = xi[usable], level[usable]
         order = np.argsort(-level, kind="stable")[:MAX_CELLS]
         xi, level = xi[order], level[order]
         for _ in range(SEARCH_STEPS):
