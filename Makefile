@@ -14,7 +14,7 @@ DEMO_PARAMETERS := --slice 'prior.means[1]' --slice 'prior.means[0]' --slice 'de
 .PHONY: demo test test-slow lint types imports bench figures clean
 
 demo: $(INSTALLED)
-	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out $(DEMO_OUT)
+	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out $(DEMO_OUT) --no-resume
 	@echo "Figures (PNG) and results (netCDF) are in $(DEMO_OUT)/"
 
 test: $(DEVELOP)

@@ -68,7 +68,8 @@ class Request(Generic[Result]):
         """Everything the values depend on, as plain JSON."""
         return {"landscape": "slice" if len(self.paths) == 1 else "plane", "model": to_dict(self.model),
                 "truth": None if self.truth is None else to_dict(self.truth), "paths": list(self.paths),
-                "grids": [grid.tolist() for grid in self.grids], **self.objective.description()}
+                "grids": [grid.tolist() for grid in self.grids], **self.objective.description(),
+                "ident_theory": package_versions()["ident_theory"]}
 
     def run(self, progress: Progress | None = None, out: str | Path | None = None, resume: bool = True) -> Result:
         """Compute; see `landscape_slice` and `landscape_plane` for the arguments."""

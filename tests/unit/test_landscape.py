@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -299,6 +302,31 @@ def test_an_interrupted_plane_goes_on_where_it_was(tmp_path, monkeypatch, stop, 
     stored = landscape_plane(affine(), **PLANE, out=out, progress=lambda done, total: asked.append(done))
     assert not asked
     assert stored.minima == whole.minima
+
+
+def test_a_killed_plane_leaves_a_store_that_can_be_read_and_resumed(tmp_path):
+    (tmp_path / "model.json").write_text(to_json(affine()))
+    script = ("import sys\nimport ident_theory as it\nfrom ident_theory.landscape import scan\n"
+              "scan.SAVE_SECONDS = 0.0\n"
+              "it.landscape_plane(it.load('model.json'), 'prior.means[0]', 'noise.std', points=60, rtol=1e-4, "
+              "out='plane.nc')")
+    out = tmp_path / "plane.nc"
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path) as process:
+        while process.poll() is None and not store.partial_path(out).exists():
+            time.sleep(0.01)
+        process.kill()
+    assert not out.exists()
+    partial = load_landscape(store.partial_path(out))
+    assert 1 <= partial.rows_done < 60
+    first = []
+
+    def stop(done, total):
+        first.append(done)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        landscape_plane(affine(), "prior.means[0]", "noise.std", points=60, rtol=1e-4, out=out, progress=stop)
+    assert first == [60 * partial.rows_done + 1]
 
 
 def test_other_settings_are_not_mixed_in(tmp_path):
