@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.installed-dev
+BENCH := $(VENV)/.installed-bench
 DEMO := experiments/demo/model.toml
 DEMO_OUT := demo-output
 DEMO_PARAMETERS := --slice 'prior.means[1]' --slice 'prior.means[0]' --slice 'decoder.weights[0][1,0]' \
 	--plane 'prior.means[0],prior.means[1]'
 
-.PHONY: demo test test-slow lint types imports bench figures clean
+.PHONY: demo test test-slow lint types imports bench figures results clean
 
 demo: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out $(DEMO_OUT) --no-resume
@@ -32,14 +33,14 @@ types: $(DEVELOP)
 imports: $(DEVELOP)
 	$(BIN)/lint-imports
 
-bench: $(DEVELOP)
-	$(BIN)/pytest benchmarks --benchmark-only
+# The benchmarks compare with torch, which nothing else here needs.
+bench: $(BENCH)
+	$(BIN)/pytest experiments/benchmarks/bench_law.py
 
 # Figures are drawn from stored results; `results` is what makes those.
 figures: $(INSTALLED)
 	$(BIN)/python figures/landscape_slices.py
 
-.PHONY: results
 results: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out experiments/demo/results --no-resume
 	rm -f experiments/demo/results/*.png
@@ -55,6 +56,10 @@ $(INSTALLED): pyproject.toml | $(BIN)/python
 $(DEVELOP): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(INSTALLED)
+
+$(BENCH): pyproject.toml constraints.txt $(DEVELOP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) $(DEMO_OUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -129,7 +129,7 @@ def plane_figure(landscape: Plane, title: str = "") -> Figure:
     if title:
         axes.set_title(title)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9, markerscale=0.6)
     return figure
 
 
