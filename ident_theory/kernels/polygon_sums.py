@@ -8,7 +8,7 @@ import numba as nb
 import numpy as np
 
 from ident_theory.kernels.elementary import LOWEST
-from ident_theory.kernels.polygons import log_polygon_mass, nearest_points
+from ident_theory.kernels.polygons import TIGHT, log_polygon_mass, nearest_points
 
 _EPS = 2.220446049250313e-16
 
@@ -72,8 +72,11 @@ def plane_log_density(x: np.ndarray, bases: np.ndarray, whiteners: np.ndarray, m
             c = point_start[p + 1] - point_start[p]
             _place(p, x[i], normals, offsets, gradients, points, pulls, side_start, point_start, sides, corners)
             distance, nearest = nearest_points(sides[:k], ends[side_start[p]:side_start[p + 1]], corners, anchors)
+            agreement = TIGHT  # a term with a small share needs few digits
+            if peak > -np.inf:
+                agreement = min(1e-3, TIGHT * max(1.0, total * math.exp(min(700.0, peak - upper[p]))))
             mass, relative, sensitivity = log_polygon_mass(
-                sides[:k], corners[:c], rays[ray_start[p]:ray_start[p + 1]], anchors, distance, nearest)
+                sides[:k], corners[:c], rays[ray_start[p]:ray_start[p + 1]], anchors, distance, nearest, agreement)
             term = base[p] + mass
             level = term if mass > -np.inf else upper[p]
             if level > peak:

@@ -25,8 +25,8 @@ _GOLDEN = 0.3819660112501051
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _HALF_NODES = 0.5 * (np.polynomial.legendre.leggauss(6)[0] + 1.0)
 _HALF_WEIGHTS = 0.5 * np.polynomial.legendre.leggauss(6)[1]
-#: Whole and halves of an interval must agree to this, relative to the total; the halves are better as a rule.
-_AGREEMENT = 1e-13
+#: Tolerance of the quadrature for full accuracy.
+TIGHT = 1e-13
 _MAX_INTERVALS = 400
 
 
@@ -123,7 +123,7 @@ def _panel(a: float, b: float, g_peak: float, d: float, lines: np.ndarray, count
 
 @nb.njit(cache=True, nogil=True)
 def _integrate(cuts: np.ndarray, n_cuts: int, g_peak: float, d: float, lines: np.ndarray,
-               count: int) -> tuple[float, float]:
+               count: int, agreement: float) -> tuple[float, float]:
     """Adaptive Gauss-Legendre over the panels between the cuts: integral and error estimate."""
     first = np.empty(n_cuts - 1)
     scale = 0.0
@@ -143,7 +143,7 @@ def _integrate(cuts: np.ndarray, n_cuts: int, g_peak: float, d: float, lines: np
             right = _panel(m, b, g_peak, d, lines, count)
             used += 1
             gap = abs(left + right - whole)
-            settled = gap <= _AGREEMENT * scale
+            settled = gap <= agreement * scale
             if settled or depth >= 60 or used > _MAX_INTERVALS or not (a < m < b):
                 total += left + right
                 error += 0.3 * gap if settled else gap
@@ -200,7 +200,7 @@ def nearest_points(sides: np.ndarray, ends: np.ndarray, points: np.ndarray,
 
 @nb.njit(cache=True, nogil=True)
 def log_polygon_mass(sides: np.ndarray, points: np.ndarray, rays: np.ndarray, anchors: np.ndarray,
-                     distance: float, nearest: int) -> tuple[float, float, float]:
+                     distance: float, nearest: int, agreement: float) -> tuple[float, float, float]:
     """Log of the standard normal mass of a convex polygon.
 
     Parameters
@@ -209,6 +209,8 @@ def log_polygon_mass(sides: np.ndarray, points: np.ndarray, rays: np.ndarray, an
         As for `nearest_points`, which provides `anchors`, `distance` and `nearest`.
     rays : ndarray, shape (R, 2)
         Unit directions in which the polygon is unbounded.
+    agreement : float
+        Relative tolerance, `TIGHT` for full accuracy: the whole and the halves of a panel must agree to this.
 
     Returns
     -------
@@ -297,7 +299,7 @@ def log_polygon_mass(sides: np.ndarray, points: np.ndarray, rays: np.ndarray, an
         cuts[kept] = s
         kept += 1
     cuts[:kept] = np.sort(cuts[:kept])
-    integral, error = _integrate(cuts, kept, g_peak, distance, lines, n_lines)
+    integral, error = _integrate(cuts, kept, g_peak, distance, lines, n_lines, agreement)
     if not integral > 0.0:
         return -np.inf, np.inf, 0.0
     bottom, top = _chord(peak, lines, n_lines)

@@ -22,8 +22,8 @@ from flint import acb, arb, ctx, fmpq, fmpq_mat
 
 from ident_theory.errors import BudgetExceeded, InputError
 from ident_theory.exact.balls import outward, scaled_mass, scaled_tail
-from ident_theory.kernels.polygons import log_polygon_mass, nearest_points
-from ident_theory.laws.plane_terms import PlaneTerms, Posterior
+from ident_theory.kernels.polygons import TIGHT, log_polygon_mass, nearest_points
+from ident_theory.laws.plane_terms import PlaneTerms, Posterior, ratio
 from ident_theory.models.value import FloatArray
 
 #: A float64 interval cannot be tighter than two neighbouring numbers.
@@ -86,7 +86,7 @@ class PlaneBalls:
         `log_other` is the log of what other terms contribute: what is smaller by `bits` is only bounded.
         """
         column = fmpq_mat([[v] for v in x])
-        floats = np.array([_ratio(v) for v in x])
+        floats = np.array([ratio(v) for v in x])
         plans: list[tuple[fmpq, fmpq, arb, _Frame]] = []
         for p, pair in enumerate(self._pairs):
             r = fmpq_mat([[v - m] for v, m in zip(x, pair.mean, strict=True)])
@@ -94,8 +94,14 @@ class PlaneBalls:
             factor = arb(pair.component.weight) / arb(pair.determinant).sqrt()
             shift = pair.gain * column
             mean = (pair.start[0] + shift[0, 0], pair.start[1] + shift[1, 0])
-            axis, guess = self._guess(p, floats)
-            plans.append((exponent + _rational(float(factor.log().mid())), guess, factor, _frame(pair, mean, axis)))
+            axis, log_mass = self._guess(p, floats)
+            frame = _frame(pair, mean, axis)
+            least = frame.least
+            if math.isfinite(log_mass):
+                guess = _rational(log_mass)
+            else:  # beyond the range of float64
+                guess = -least * least / frame.u_variance / 2 if least is not None and least > 0 else fmpq(0)
+            plans.append((exponent + _rational(float(factor.log().mid())), guess, factor, frame))
         best = max(plan[0] + plan[1] for plan in plans)
         if math.isfinite(log_other):
             best = max(best, _rational(log_other))
@@ -111,29 +117,29 @@ class PlaneBalls:
                 total += mass if mass.is_finite() else arb(0).union(bound)
         return best, total / (2 * arb.pi()) ** (arb(self.n) / 2)
 
-    def _guess(self, p: int, x: FloatArray) -> tuple[tuple[fmpq, fmpq], fmpq]:
+    def _guess(self, p: int, x: FloatArray) -> tuple[tuple[fmpq, fmpq], float]:
         """A direction a in which the cell lies as seen from the posterior mean, and the log of its mass."""
         t = self._terms
         sides = slice(t.side_start[p], t.side_start[p + 1])
         if sides.start == sides.stop:
-            return (fmpq(1), fmpq(0)), fmpq(0)
+            return (fmpq(1), fmpq(0)), 0.0
         points = t.points[t.point_start[p]:t.point_start[p + 1]] - t.pulls[p] @ x
         placed = np.column_stack([t.normals[sides], t.offsets[sides] + t.gradients[sides] @ x])
         anchors = np.empty((len(placed), 3))
         distance, nearest = nearest_points(placed, t.ends[sides], points, anchors)
         log_mass, _, _ = log_polygon_mass(placed, points, t.rays[t.ray_start[p]:t.ray_start[p + 1]], anchors,
-                                          distance, nearest)
+                                          distance, nearest, TIGHT)
         pair = self._pairs[p]
         if distance > 0 and anchors[nearest, 2] == 0.0:
             # e.w = (C e).z for the Cholesky factor C of the precision; any direction will do.
-            root = np.linalg.cholesky(np.array([[_ratio(v) for v in row] for row in pair.precision.tolist()]))
+            root = np.linalg.cholesky(np.array([[ratio(v) for v in row] for row in pair.precision.tolist()]))
             a = root @ (anchors[nearest, :2] / distance)
             a /= np.abs(a).max()
             axis = (fmpq(round(a[0] * 2**30), 2**30), fmpq(round(a[1] * 2**30), 2**30))
         else:
             normal = pair.cell.sides()[nearest].normal
             axis = (-normal[0], -normal[1])
-        return axis, _rational(max(log_mass, -0.5 * distance * distance - 200.0))
+        return axis, max(log_mass, -0.5 * distance * distance - 200.0)
 
 
 def _frame(pair: Posterior, mean: tuple[fmpq, fmpq], axis: tuple[fmpq, fmpq]) -> _Frame:
@@ -177,8 +183,10 @@ def _mass(frame: _Frame, guess: fmpq, bits: int) -> arb:
         return arb(-guess).exp()
     spread = arb(frame.u_variance).sqrt()
     # What lies beyond `reach` standard deviations is below the tolerance.
-    reach = math.sqrt(2 * (max(0.0, -_ratio(guess)) + (bits + 10) * math.log(2)))
-    limit = _rational(reach * math.sqrt(_ratio(frame.u_variance)))
+    reach = math.sqrt(2 * (max(0.0, -ratio(guess)) + (bits + 10) * math.log(2)))
+    limit = _rational(min(reach * math.sqrt(ratio(frame.u_variance)), 1e300))
+    if frame.least is not None and frame.least > limit / 2:
+        limit = 2 * frame.least
     tail = arb(0).union(2 * scaled_tail(arb(limit) / spread)
                         * arb(-limit * limit / frame.u_variance / 2 - guess).exp())
     left = -limit if frame.unbounded_left else max(-limit, frame.corners[0])
@@ -238,10 +246,6 @@ def _panel(frame: _Frame, lo: fmpq, hi: fmpq, bottom: _Chord | None, top: _Chord
 
 def _rational(value: float) -> fmpq:
     return fmpq(*value.as_integer_ratio())
-
-
-def _ratio(value: fmpq) -> float:
-    return int(value.p) / int(value.q)
 
 
 def plane_bounds(balls: PlaneBalls | None, points: FloatArray, other_lo: FloatArray, other_hi: FloatArray,

@@ -15,7 +15,7 @@ from scipy.special import owens_t
 from scipy.stats import multivariate_normal, norm
 
 from ident_theory.errors import DegenerateLawError, InputError, UnsupportedError
-from ident_theory.kernels.polygons import log_normal_interval, log_polygon_mass, nearest_points
+from ident_theory.kernels.polygons import TIGHT, log_normal_interval, log_polygon_mass, nearest_points
 from ident_theory.laws.base import ErrorKind, LawKind
 from ident_theory.laws.plane import PlaneLaw
 from ident_theory.models import GaussianMixture, GaussianNoise, LaplaceNoise, Model, ReLUNetwork
@@ -45,7 +45,7 @@ def polygon_mass(corners: np.ndarray) -> float:
     ends = np.column_stack([np.arange(count), (np.arange(count) + 1) % count])
     anchors = np.empty((count, 3))
     distance, nearest = nearest_points(sides, ends, corners, anchors)
-    return log_polygon_mass(sides, corners, np.empty((0, 2)), anchors, distance, nearest)[0]
+    return log_polygon_mass(sides, corners, np.empty((0, 2)), anchors, distance, nearest, TIGHT)[0]
 
 
 def edge_sum(corners: np.ndarray) -> float:
@@ -300,3 +300,13 @@ def test_extreme_observations_stay_finite() -> None:
     assert not np.isnan(result.error).any()
     assert result.value[-1] == -np.finfo(np.float64).max
     assert law.log_density(np.empty((0, 2))).shape == (0,)
+
+
+def test_bounds_beyond_the_range_of_floats() -> None:
+    law = PlaneLaw(random_model(np.random.default_rng(2), (2, 3, 2), GaussianNoise(std=0.1)))
+    x = np.array([[1e150, 1.0], [1e300, -1e300]])
+    lo, hi = law.log_density_bounds(x)
+    value = law.log_density(x)
+    assert np.all((lo <= value) & (value <= hi))
+    assert hi[0] - lo[0] <= 1e-12 * abs(value[0])
+    assert lo[1] == -math.inf
