@@ -112,7 +112,7 @@ def _describe(ch: float, cl: float, inward: float, shifts: np.ndarray, slopes: n
     """Residuals at the point `ch + cl`, and the quadratic part of the log integrand round it.
 
     The quadratic part holds prior, Gaussian and Laplace terms entirely and the linear part -|r| of logistic
-    ones; its level is taken relative to the reference. At a kink it is the branch in the direction `inward`.
+    ones; its level is taken relative to the reference. At a Laplace kink it is the branch on the side of `inward`.
     """
     sh, sl = _mul(ch, cl, ch, cl)
     level_hi, level_lo = -0.5 * sh, -0.5 * sl
@@ -123,7 +123,8 @@ def _describe(ch: float, cl: float, inward: float, shifts: np.ndarray, slopes: n
         bh, bl = slopes[i, 0], slopes[i, 1]
         rh, rl = _residual(ch, cl, shifts[i], slopes[i])
         r0[i] = rh
-        unsure += abs(_score(family, nu, rh)) * (shifts[i, 2] + abs(bh * ch))
+        blur = shifts[i, 2] + abs(bh * ch)
+        unsure += abs(_score(family, nu, rh)) * blur
         if family == GAUSSIAN:
             sh, sl = _mul(rh, rl, rh, rl)
             level_hi, level_lo = _add(level_hi, level_lo, -0.5 * sh, -0.5 * sl)
@@ -131,7 +132,8 @@ def _describe(ch: float, cl: float, inward: float, shifts: np.ndarray, slopes: n
             slope_hi, slope_lo = _add(slope_hi, slope_lo, sh, sl)
             curve += bh * bh
         elif family != STUDENT:
-            sign = math.copysign(1.0, rh - bh * inward)
+            at_kink = family == LAPLACE and abs(rh) <= 2.0 * _PAIR_EPS * blur
+            sign = math.copysign(1.0, -bh * inward if at_kink else rh)
             level_hi, level_lo = _add(level_hi, level_lo, -sign * rh, -sign * rl)
             slope_hi, slope_lo = _add(slope_hi, slope_lo, sign * bh, sign * bl)
     out[_CENTRE] = ch
@@ -155,8 +157,7 @@ def _describe_centre(panel: np.ndarray, shifts: np.ndarray, slopes: np.ndarray, 
 def _describe_end(panel: np.ndarray, side: int, shifts: np.ndarray, slopes: np.ndarray, family: int, nu: float,
                   ref_hi: float, ref_lo: float, r0: np.ndarray, out: np.ndarray) -> None:
     """`_describe` at the left (side 0) or right (side 2) end of a panel."""
-    inward = (1 - side) * 1e-9 * panel[4] if family == LAPLACE else 0.0
-    _describe(panel[side], panel[side + 1], inward, shifts, slopes, family, nu, ref_hi, ref_lo, r0, out)
+    _describe(panel[side], panel[side + 1], 1.0 - side, shifts, slopes, family, nu, ref_hi, ref_lo, r0, out)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -321,11 +322,28 @@ def _mass_bound(panel: np.ndarray, shifts: np.ndarray, slopes: np.ndarray, famil
 
 
 @nb.njit(cache=True, nogil=True)
-def _has_kink(family: int, h: float, r0: np.ndarray, slopes: np.ndarray) -> bool:
-    """Whether a Laplace kink lies inside the panel (not just at its ends)."""
+def _kink_inside(panel: np.ndarray, shift: np.ndarray, slope: np.ndarray) -> bool:
+    """Whether a Laplace kink lies inside the panel, further from its ends than could matter.
+
+    Ignoring a kink at the residual d from an end replaces -|r| by one of its branches, at most 2 d too high, over
+    the fraction d / (B width) of the panel.
+    """
+    left = _residual(panel[0], panel[1], shift, slope)[0]
+    right = _residual(panel[2], panel[3], shift, slope)[0]
+    if left * right >= 0.0:
+        return False
+    steep = abs(slope[0])
+    least = 1e-9 * min(1.0, steep * panel[4])
+    return (abs(left) > least + _PAIR_EPS * (shift[2] + steep * abs(panel[0]))
+            and abs(right) > least + _PAIR_EPS * (shift[2] + steep * abs(panel[2])))
+
+
+@nb.njit(cache=True, nogil=True)
+def _has_kink(panel: np.ndarray, family: int, shifts: np.ndarray, slopes: np.ndarray) -> bool:
+    """Whether any Laplace kink lies inside the panel."""
     if family == LAPLACE:
-        for i in range(len(r0)):
-            if abs(r0[i]) < abs(slopes[i, 0]) * h * (1.0 - 1e-12):
+        for i in range(len(shifts)):
+            if _kink_inside(panel, shifts[i], slopes[i]):
                 return True
     return False
 
@@ -334,8 +352,6 @@ def _has_kink(family: int, h: float, r0: np.ndarray, slopes: np.ndarray) -> bool
 def _truncation(points: int, target: float, family: int, nu: float, info: np.ndarray, r0: np.ndarray,
                 slopes: np.ndarray) -> float:
     """Log of a bound on the error of the Gauss-Legendre rule on the panel."""
-    if _has_kink(family, info[_HALF], r0, slopes):
-        return math.inf
     log_half = math.log(info[_HALF])
     best = math.inf
     for i in range(len(_RHO)):
@@ -453,12 +469,12 @@ def _cut_by_slope(panel: np.ndarray, family: int, nu: float, shifts: np.ndarray,
 
 
 @nb.njit(cache=True, nogil=True)
-def _cut_at_kink(h: float, r0: np.ndarray, shifts: np.ndarray, slopes: np.ndarray, mid: np.ndarray) -> bool:
+def _cut_at_kink(panel: np.ndarray, shifts: np.ndarray, slopes: np.ndarray, mid: np.ndarray) -> bool:
     """Cut at the steepest Laplace kink inside the panel."""
     steepest, chosen = 0.0, -1
-    for i in range(len(r0)):
+    for i in range(len(shifts)):
         steep = abs(slopes[i, 0])
-        if abs(r0[i]) < steep * h * (1.0 - 1e-12) and steep > steepest:
+        if steep > steepest and _kink_inside(panel, shifts[i], slopes[i]):
             steepest, chosen = steep, i
     if chosen < 0:
         return False
@@ -513,8 +529,10 @@ def _strictly_inside(panel: np.ndarray, mid: np.ndarray) -> bool:
 @nb.njit(cache=True, nogil=True)
 def _cut(panel: np.ndarray, family: int, nu: float, info: np.ndarray, r0: np.ndarray, shifts: np.ndarray,
          slopes: np.ndarray, mid: np.ndarray) -> bool:
-    """Choose where to cut a panel; False when no number lies between its ends."""
-    found = family == LAPLACE and _cut_at_kink(info[_HALF], r0, shifts, slopes, mid)
+    """Choose where to cut a panel; False when pairs no longer tell its ends apart."""
+    if panel[4] < max(1e-30 * max(abs(panel[0]), abs(panel[2])), 1e-280):
+        return False
+    found = family == LAPLACE and _cut_at_kink(panel, shifts, slopes, mid)
     if not found and family != STUDENT:
         found = _cut_by_slope(panel, family, nu, shifts, slopes, r0, info, mid)
     if not found and family >= LOGISTIC:
@@ -709,7 +727,9 @@ def _search(shifts: np.ndarray, slopes: np.ndarray, edges: np.ndarray, log_roots
         base = level + log_roots[q]
         own = _bound(1.0, 0.0, family, nu, info, r0, slopes[q]) + math.log(panels[slot, 4])
         target = max(done, own + base) + accept
-        error = _truncation(len(nodes), max(done - base, own) + accept, family, nu, info, r0, slopes[q]) + base
+        error = math.inf
+        if not _has_kink(panels[slot], family, shifts[q], slopes[q]):
+            error = _truncation(len(nodes), max(done - base, own) + accept, family, nu, info, r0, slopes[q]) + base
         accepted = False
         if error <= target:
             value = _integrate(family, nu, info, r0, slopes[q], nodes, weights, work) + base
