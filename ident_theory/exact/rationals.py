@@ -139,6 +139,11 @@ def nearest_float(value: Fraction) -> float:
         return math.copysign(np.finfo(np.float64).max, value)
 
 
+def shown(value: Fraction) -> str:
+    """A rational as it reads in a message: the nearest float64."""
+    return repr(nearest_float(value))
+
+
 def format_exact(value: Fraction) -> str:
     """Write a rational so that `parse_number` reads the same number back: an integer or ``p/q``."""
     return str(value)

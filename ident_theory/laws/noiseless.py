@@ -106,8 +106,8 @@ class NoiselessLineLaw(Law):
                 if component.variance == 0:
                     total += arb(component.weight)
                 else:
-                    ends = (None if end is None else end - component.mean for end in self.pieces.ends(k))
-                    total += arb(component.weight) * log_mass(*ends, component.variance).exp()
+                    left, right = (None if end is None else end - component.mean for end in self.pieces.ends(k))
+                    total += arb(component.weight) * log_mass(left, right, component.variance).exp()
             return to_float(total)
 
     def log_density(self, x: Any) -> FloatArray:

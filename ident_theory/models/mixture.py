@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ident_theory.errors import Problem
-from ident_theory.exact.rationals import parse_array, to_float
+from ident_theory.exact.rationals import nearest_float, parse_array, shown, to_float
 from ident_theory.models.value import ExactArray, FloatArray, Value, check_covariance, flat_key, freeze, raise_if
 
 #: Weights given as floats (thirds, say) miss 1 by rounding; up to this gap they are divided by their sum.
@@ -147,15 +147,15 @@ def read_mixture(weights: Any, means: Any, covariances: Any, path: str,
 def _read_weights(w: ExactArray, path: str, problems: list[Problem]) -> tuple[ExactArray, tuple[str, ...]]:
     for j, value in enumerate(w):
         if value < 0:
-            problems.append(Problem(f"{path}[{j}]", "a weight >= 0", str(float(value))))
+            problems.append(Problem(f"{path}[{j}]", "a weight >= 0", shown(value)))
     total = sum(w, Fraction(0))
     if total == 1:
         return w, ()
     if abs(total - 1) > WEIGHT_SUM_TOLERANCE:
-        problems.append(Problem(path, "weights that sum to 1", f"the sum {float(total):.12g}",
+        problems.append(Problem(path, "weights that sum to 1", f"the sum {nearest_float(total):.12g}",
                                 "divide them by their sum, or write thirds as \"1/3\""))
         return w, ()
-    return freeze(w / total), (f"{path}: divided by their sum, which is 1 {float(total - 1):+.3g}",)
+    return freeze(w / total), (f"{path}: divided by their sum, which is 1 {nearest_float(total - 1):+.3g}",)
 
 
 def _read_covariances(sigma: ExactArray, shape: tuple[int, ...], path: str,

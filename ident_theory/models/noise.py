@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ident_theory.errors import Problem
-from ident_theory.exact.rationals import nearest_float, parse_array, parse_number, to_float
+from ident_theory.exact.rationals import nearest_float, parse_array, parse_number, shown, to_float
 from ident_theory.models.value import ExactArray, FloatArray, Value, check_covariance, flat_key, raise_if
 
 
@@ -67,7 +67,7 @@ class GaussianNoise(Value):
 
     def sample(self, size: int, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw (size, n) noise vectors."""
-        root = np.linalg.cholesky(self.covariance_exact(n).astype(np.float64))
+        root = np.linalg.cholesky(to_float(self.covariance_exact(n)))
         return rng.standard_normal((size, n)) @ root.T
 
     def _key(self) -> Hashable:
@@ -202,7 +202,7 @@ def read_scale(value: Any, path: str, problems: list[Problem]) -> ExactArray | N
     for index, item in np.ndenumerate(parsed):
         if item <= 0:
             place = path + "".join(f"[{i}]" for i in index)
-            problems.append(Problem(place, "a number > 0", str(float(item)), "for no noise at all leave the noise out"))
+            problems.append(Problem(place, "a number > 0", shown(item), "for no noise at all leave the noise out"))
             return None
     return parsed
 
@@ -211,7 +211,7 @@ def read_df(value: Any, path: str, problems: list[Problem]) -> Fraction | None:
     """Degrees of freedom: a positive number."""
     df = parse_number(value, path, problems)
     if df is not None and df <= 0:
-        problems.append(Problem(path, "degrees of freedom > 0", str(float(df))))
+        problems.append(Problem(path, "degrees of freedom > 0", shown(df)))
         return None
     return df
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ident_theory.errors import Problem
-from ident_theory.exact.rationals import parse_array, to_float
+from ident_theory.exact.rationals import parse_array, shown, to_float
 from ident_theory.models.network import latents
 from ident_theory.models.value import ExactArray, FloatArray, Value, flat_key, freeze, raise_if
 
@@ -98,8 +98,8 @@ def read_piecewise(breakpoints: Any, slopes: Any, intercepts: Any, path: str,
         else:
             for k in range(1, len(t)):
                 if t[k] <= t[k - 1]:
-                    problems.append(Problem(f"{dot}breakpoints[{k}]", f"a number above {float(t[k - 1])!r}",
-                                            repr(float(t[k])), "sort the breakpoints and merge equal ones"))
+                    problems.append(Problem(f"{dot}breakpoints[{k}]", f"a number above {shown(t[k - 1])}",
+                                            shown(t[k]), "sort the breakpoints and merge equal ones"))
     pieces = len(t) + 1 if t is not None else None
     arrays: list[ExactArray | None] = []
     for name, array in (("slopes", a), ("intercepts", c)):

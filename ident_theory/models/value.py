@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ident_theory.errors import ModelError, Problem
+from ident_theory.exact.rationals import shown, to_float
 
 ExactArray = NDArray[np.object_]
 FloatArray = NDArray[np.float64]
@@ -93,19 +94,19 @@ def check_covariance(matrix: ExactArray, path: str, problems: list[Problem], *, 
         for j in range(i):
             if matrix[i, j] != matrix[j, i]:
                 problems.append(Problem(
-                    f"{path}[{i}][{j}]", f"a symmetric matrix, so {float(matrix[j, i])!r} as at [{j}][{i}]",
-                    repr(float(matrix[i, j])), "symmetrise it: (S + S.T) / 2"))
+                    f"{path}[{i}][{j}]", f"a symmetric matrix, so {shown(matrix[j, i])} as at [{j}][{i}]",
+                    shown(matrix[i, j]), "symmetrise it: (S + S.T) / 2"))
                 return
     semidefinite, determinant = pivots_semidefinite(matrix)
     if not semidefinite:
-        found = f"{[[float(v) for v in row] for row in matrix]}"
+        found = f"{to_float(matrix).tolist()}"
         if size == 1:
-            problems.append(Problem(path, "a variance >= 0", str(float(matrix[0, 0]))))
+            problems.append(Problem(path, "a variance >= 0", shown(matrix[0, 0])))
         else:
-            least = float(np.linalg.eigvalsh(matrix.astype(np.float64))[0])
+            least = float(np.linalg.eigvalsh(to_float(matrix))[0])
             problems.append(Problem(path, "a positive semidefinite covariance",
                                     f"{found} with least eigenvalue {least:.6g}"))
     elif definite and determinant == 0:
         problems.append(Problem(path, "a positive definite covariance",
-                                f"the singular matrix {[[float(v) for v in row] for row in matrix]}",
+                                f"the singular matrix {to_float(matrix).tolist()}",
                                 "for no noise at all write noise=None"))
