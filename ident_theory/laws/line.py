@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +15,7 @@ from ident_theory.laws.base import ErrorKind, Law, LawKind, LogDensity, observat
 from ident_theory.laws.line_bounds import line_bounds
 from ident_theory.laws.line_cdf import line_cdf
 from ident_theory.laws.line_terms import LineTerms, components_of, line_terms
+from ident_theory.laws.parallel import in_parts
 from ident_theory.models.model import Model
 from ident_theory.models.noise import GaussianNoise
 from ident_theory.models.value import FloatArray
@@ -70,19 +69,12 @@ class LineLaw(Law):
         points = observations(x, self.observed_dim)
         out = np.empty(len(points))
         terms = self._terms
-        threads = min(_available_cores(), max(1, len(points) // POINTS_PER_THREAD))
-        edges = [len(points) * i // threads for i in range(threads + 1)]
 
-        def work(i: int) -> None:
-            part = slice(edges[i], edges[i + 1])
+        def work(part: slice) -> None:
             line_log_density(points[part], terms.inv_s, terms.projections, terms.kinds, terms.starts, terms.terms,
                              terms.series, out[part])
 
-        if threads == 1:
-            work(0)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(work, range(threads)))
+        in_parts(work, len(points), POINTS_PER_THREAD)
         far = np.flatnonzero(np.abs(points).max(axis=1) > terms.reach) if points.size else np.empty(0, dtype=int)
         if far.size:
             lo, hi = line_bounds(self.model, self.pieces, points[far], PROMISE)
@@ -125,7 +117,3 @@ class LineLaw(Law):
         if self.observed_dim != 1:
             raise UnsupportedError(f"cdf: defined for n = 1, this law has n = {self.observed_dim}")
         return line_cdf(self.model, self.pieces, observations(x, 1)[:, 0])
-
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

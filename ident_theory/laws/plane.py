@@ -16,6 +16,7 @@ from ident_theory.kernels.elementary import LOWEST
 from ident_theory.kernels.polygon_sums import plane_log_density
 from ident_theory.laws.base import Atoms, ErrorKind, Law, LawKind, LogDensity, observations
 from ident_theory.laws.line import LineLaw
+from ident_theory.laws.parallel import in_parts
 from ident_theory.laws.plane_bounds import TIGHTEST, PlaneBalls, plane_bounds
 from ident_theory.laws.plane_noiseless import NoiselessPlane
 from ident_theory.laws.plane_terms import (
@@ -33,6 +34,9 @@ from ident_theory.models.model import Model
 from ident_theory.models.network import ReLUNetwork
 from ident_theory.models.noise import GaussianNoise
 from ident_theory.models.value import FloatArray
+
+#: Points below which a second thread costs more than it brings.
+POINTS_PER_THREAD = 32
 
 
 class PlaneLaw(Law):
@@ -122,7 +126,9 @@ class PlaneLaw(Law):
         value, error = np.full(len(points), -np.inf), np.zeros(len(points))
         terms = self._terms
         if terms is not None:
-            plane_log_density(points, *terms.arguments(), value, error)
+            arguments = terms.arguments()
+            in_parts(lambda part: plane_log_density(points[part], *arguments, value[part], error[part]), len(points),
+                     POINTS_PER_THREAD)
         for weight, law in self.singular_parts:
             part = law.log_density_with_error(points)
             value, error = _log_sum(value, error, part.value + np.log(ratio(weight)), part.error)

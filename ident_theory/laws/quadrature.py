@@ -16,6 +16,7 @@ from ident_theory.exact.balls import to_float, to_pair
 from ident_theory.geometry.line import LinePieces, line_pieces, rational
 from ident_theory.kernels.quadrature import GAUSSIAN, LAPLACE, LOGISTIC, STUDENT, T_MAX, quadrature_line
 from ident_theory.laws.base import ErrorKind, Law, LawKind, LogDensity, observations
+from ident_theory.laws.parallel import in_parts
 from ident_theory.models.model import Model
 from ident_theory.models.noise import GaussianNoise, IndependentNoise, Noise
 from ident_theory.models.value import FloatArray
@@ -28,6 +29,8 @@ RULE_POINTS = 16
 PANEL_BUDGET = 20_000
 #: Observations handed to the kernel at once, so that an interrupt is heard.
 CHUNK = 4096
+#: Points below which a second thread costs more than it brings.
+POINTS_PER_THREAD = 32
 
 _FAMILIES = {"laplace": LAPLACE, "logistic": LOGISTIC, "student": STUDENT}
 Pair = tuple[float, float]
@@ -117,8 +120,13 @@ class QuadratureLaw(Law):
         terms = self._terms
         panels = PANEL_BUDGET + 3 * terms.n_roots
         for start in range(0, len(points), CHUNK):
-            part = slice(start, start + CHUNK)
-            quadrature_line(points[part], *terms.arrays, self.rtol, panels, value[part], error[part])
+            chunk, chunk_value, chunk_error = (a[start:start + CHUNK] for a in (points, value, error))
+
+            def work(part: slice, x: FloatArray = chunk, v: FloatArray = chunk_value,
+                     e: FloatArray = chunk_error) -> None:
+                quadrature_line(x[part], *terms.arrays, self.rtol, panels, v[part], e[part])
+
+            in_parts(work, len(chunk), POINTS_PER_THREAD)
         return LogDensity(value, error, ErrorKind.ESTIMATED)
 
 
