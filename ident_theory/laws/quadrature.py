@@ -14,7 +14,8 @@ from flint import arb, ctx, fmpq
 from ident_theory.errors import InputError, UnsupportedError
 from ident_theory.exact.balls import to_float, to_pair
 from ident_theory.geometry.line import LinePieces, line_pieces, rational
-from ident_theory.kernels.quadrature import GAUSSIAN, LAPLACE, LOGISTIC, STUDENT, T_MAX, quadrature_line
+from ident_theory.kernels.panels import GAUSSIAN, LAPLACE, LOGISTIC, STUDENT, T_MAX
+from ident_theory.kernels.quadrature import quadrature_line
 from ident_theory.laws.base import ErrorKind, Law, LawKind, LogDensity, observations
 from ident_theory.laws.parallel import in_parts
 from ident_theory.models.model import Model
@@ -87,7 +88,8 @@ class QuadratureLaw(Law):
     -----
     **Accuracy.** The error returned with each value is near ``rtol + 1e-15 * abs(log p)``. Truncation and mass left
     out are bounded by analysis, rounding is estimated (`ErrorKind.ESTIMATED`). Where the allowed panels run out the
-    error covers what is missing; where whitened numbers pass 1e70, or the log density leaves float64, it is inf.
+    error covers what is missing; where whitened numbers pass 1e70, or the log density is so low (about -1e28, with
+    Gaussian noise) that pairs of floats cannot resolve it, or leaves float64, it may be inf.
     Every value is finite; log densities below -1.797e308 are cut there.
     """
 
