@@ -1,7 +1,8 @@
 """Speed of the exact law as ratios against named alternatives, measured in one run.
 
 Run with ``make bench`` (pytest-benchmark); the table is printed at the end and written to results.md.
-The best of repeated rounds, since the noise of a busy machine only adds; the kernel runs in one thread unless the row says two.
+The best of repeated rounds, since the noise of a busy machine only adds. The kernel runs in one thread unless
+the row says two.
 """
 
 from __future__ import annotations

@@ -75,8 +75,8 @@ class LineLaw(Law):
                              terms.series, out[part])
 
         in_parts(work, len(points), POINTS_PER_THREAD)
-        far = np.flatnonzero(np.abs(points).max(axis=1) > terms.reach) if points.size else np.empty(0, dtype=int)
-        if far.size:
+        if points.size and max(-points.min(), points.max()) > terms.reach:
+            far = np.flatnonzero(np.abs(points).max(axis=1) > terms.reach)
             lo, hi = line_bounds(self.model, self.pieces, points[far], PROMISE)
             out[far] = np.maximum(lo, LOWEST) / 2 + np.maximum(hi, LOWEST) / 2
         return out

@@ -24,7 +24,8 @@ from ident_theory.laws.expectation import adaptive_integral
 
 
 def gaussian(mean, variance, slope=1, noise="1/2"):
-    return law(Model(GaussianMixture([1], [mean], [variance]), PiecewiseAffineMap([], [slope], [0]), GaussianNoise(noise)))
+    prior = GaussianMixture([1], [mean], [variance])
+    return law(Model(prior, PiecewiseAffineMap([], [slope], [0]), GaussianNoise(noise)))
 
 
 @pytest.mark.parametrize(("mean", "variance"), [(0, 1), (3, 0.01), (-1, 1e4), (0.5, 0)])
@@ -74,7 +75,8 @@ def test_divergence_against_scipy():
 def test_observed_dimensions_two_and_three():
     """Affine decoder: x is Gaussian with covariance a a^T + s^2 I, entropy in closed form."""
     for n in (2, 3):
-        p = law(Model(GaussianMixture([1], [1], [2]), PiecewiseAffineMap([], [[1] * n], [[0] * n]), GaussianNoise("1/2")))
+        f = PiecewiseAffineMap([], [[1] * n], [[0] * n])
+        p = law(Model(GaussianMixture([1], [1], [2]), f, GaussianNoise("1/2")))
         covariance = 2 * np.ones((n, n)) + 0.25 * np.eye(n)
         exact = 0.5 * np.linalg.slogdet(2 * math.pi * math.e * covariance)[1]
         entropy = p.entropy(rtol=1e-6)
@@ -106,8 +108,8 @@ def test_adaptive_integral_error_covers_hard_integrands(power):
     value, error = adaptive_integral(lambda x: np.abs(x - 0.3) ** power, np.array([0.0, 1.0]), 1e-10)
     exact = (0.3 ** (power + 1) + 0.7 ** (power + 1)) / (power + 1)
     assert abs(value - exact) <= error <= 1e-9
-    value, error = adaptive_integral(lambda x: np.exp(-0.5 * ((x - 0.3) / 1e-4) ** 2), np.array([0.0, 0.298, 0.3, 0.302, 1.0]),
-                                     1e-12)
+    splits = np.array([0.0, 0.298, 0.3, 0.302, 1.0])
+    value, error = adaptive_integral(lambda x: np.exp(-0.5 * ((x - 0.3) / 1e-4) ** 2), splits, 1e-12)
     assert abs(value - 1e-4 * math.sqrt(2 * math.pi)) <= error <= 1e-11
 
 

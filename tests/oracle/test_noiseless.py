@@ -98,7 +98,8 @@ def test_total_mass_is_one(decoder):
         for a, b in zip(jumps[:-1], jumps[1:], strict=True):
             cuts = [a, *near[(near > a) & (near < b)], b]
             total += sum(integrate.quad(lambda x: float(np.exp(exact.log_density([x])[0])), u, v, epsabs=1e-11,
-                                        limit=200)[0] for u, v in zip(cuts[:-1], cuts[1:], strict=True) if v - u > 1e-13)
+                                        limit=200)[0]
+                         for u, v in zip(cuts[:-1], cuts[1:], strict=True) if v - u > 1e-13)
     assert total == pytest.approx(1, abs=1e-8)
 
 

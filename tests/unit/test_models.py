@@ -163,8 +163,8 @@ def test_values(noise):
     assert "Model(" in repr(model)
 
 
-@pytest.mark.parametrize(("noise", "variance"), [(GaussianNoise(2), 4), (LaplaceNoise(2), 8), (StudentNoise(2, 5), 20 / 3),
-                                                 (LogisticNoise(2), 4 * np.pi**2 / 3)])
+@pytest.mark.parametrize(("noise", "variance"), [
+    (GaussianNoise(2), 4), (LaplaceNoise(2), 8), (StudentNoise(2, 5), 20 / 3), (LogisticNoise(2), 4 * np.pi**2 / 3)])
 def test_noise_samples_have_their_variance(noise, variance):
     """Five standard errors of a variance from 200,000 draws are below 6 % for these tails."""
     draws = noise.sample(200_000, 1, np.random.default_rng(0))
