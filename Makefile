@@ -35,7 +35,7 @@ imports: $(DEVELOP)
 
 # The benchmarks compare with torch, which nothing else here needs.
 bench: $(BENCH)
-	$(BIN)/pytest experiments/benchmarks/bench_law.py
+	$(BIN)/pytest experiments/benchmarks/bench_law.py --benchmark-columns=min
 
 # Figures are drawn from stored results; `results` is what makes those.
 figures: $(INSTALLED)

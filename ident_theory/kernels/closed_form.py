@@ -34,6 +34,7 @@ from ident_theory.kernels.elementary import (
     fma,
     mills,
 )
+from ident_theory.kernels.pairs import pair_add, pair_mul
 
 #: Points worked on together: the block's arrays stay in the first-level cache.
 BLOCK = 256
@@ -126,33 +127,6 @@ def _narrow_terms(count, hi, lo, energy, total, scale, inv_s, middle, half, seri
 
 
 @nb.njit(error_model="numpy", nogil=True)
-def _product(a: float, b: float) -> tuple[float, float]:
-    p = a * b
-    return p, fma(a, b, -p)
-
-
-@nb.njit(error_model="numpy", nogil=True)
-def _sum(a: float, b: float) -> tuple[float, float]:
-    s = a + b
-    back = s - a
-    return s, (a - (s - back)) + (b - back)
-
-
-@nb.njit(error_model="numpy", nogil=True)
-def _pair_add(a: float, a_lo: float, b: float, b_lo: float) -> tuple[float, float]:
-    s, e = _sum(a, b)
-    t, f = _sum(a_lo, b_lo)
-    s, e = _sum(s, e + t)
-    return _sum(s, e + f)
-
-
-@nb.njit(error_model="numpy", nogil=True)
-def _pair_mul(a: float, a_lo: float, b: float, b_lo: float) -> tuple[float, float]:
-    p, e = _product(a, b)
-    return _sum(p, e + (a * b_lo + a_lo * b))
-
-
-@nb.njit(error_model="numpy", nogil=True)
 def project(x, direction, origin, slope, start, inv_slope, whiten, hi, lo, energy):  # type: ignore[no-untyped-def]
     """Coordinate of x along a piece and half its squared whitened distance from the piece's line.
 
@@ -170,21 +144,21 @@ def project(x, direction, origin, slope, start, inv_slope, whiten, hi, lo, energ
         z, z_lo = 0.0, 0.0
         if not flat:
             for d in range(n):
-                p, p_lo = _pair_mul(direction[d, 0], direction[d, 1], x[i, d], 0.0)
-                g, g_lo = _pair_add(g, g_lo, p, p_lo)
-            z, z_lo = _pair_add(g, g_lo, -start[0], -start[1])
-            z, z_lo = _pair_mul(z, z_lo, inv_slope[0], inv_slope[1])
+                p, p_lo = pair_mul(direction[d, 0], direction[d, 1], x[i, d], 0.0)
+                g, g_lo = pair_add(g, g_lo, p, p_lo)
+            z, z_lo = pair_add(g, g_lo, -start[0], -start[1])
+            z, z_lo = pair_mul(z, z_lo, inv_slope[0], inv_slope[1])
         for d in range(n):
-            p, p_lo = _pair_mul(slope[d, 0], slope[d, 1], z, z_lo)
-            p, p_lo = _pair_add(p, p_lo, origin[d, 0], origin[d, 1])
-            e_hi[d], e_lo[d] = _pair_add(x[i, d], 0.0, -p, -p_lo)
+            p, p_lo = pair_mul(slope[d, 0], slope[d, 1], z, z_lo)
+            p, p_lo = pair_add(p, p_lo, origin[d, 0], origin[d, 1])
+            e_hi[d], e_lo[d] = pair_add(x[i, d], 0.0, -p, -p_lo)
         total = 0.0
         for d in range(n):
             r, r_lo = 0.0, 0.0
             for k in range(d + 1):
                 if whiten[d, k, 0] != 0.0:
-                    p, p_lo = _pair_mul(whiten[d, k, 0], whiten[d, k, 1], e_hi[k], e_lo[k])
-                    r, r_lo = _pair_add(r, r_lo, p, p_lo)
+                    p, p_lo = pair_mul(whiten[d, k, 0], whiten[d, k, 1], e_hi[k], e_lo[k])
+                    r, r_lo = pair_add(r, r_lo, p, p_lo)
             total += 0.5 * r * r
         hi[i] = g
         lo[i] = g_lo
