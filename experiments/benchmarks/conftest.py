@@ -1,4 +1,4 @@
-"""Prints the benchmark table and writes it to results.md."""
+"""Prints the benchmark table, writes it to results.md and into the README between its marks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import platform
 from pathlib import Path
 
 import numpy as np
+
+START, END = "<!-- benchmark table -->", "<!-- end of the table -->"
 
 
 def _rows(benchmarks):
@@ -61,6 +63,10 @@ def pytest_terminal_summary(terminalreporter, config):
     head = (f"Measured with `make bench` on {_cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
             f"NumPy {np.__version__}; best of several rounds, three pieces x three components.\n\n")
     text = head + _table(rows)
-    Path(__file__).with_name("results.md").write_text(text + "\n")
-    terminalreporter.write_sep("=", "benchmark table (also in experiments/benchmarks/results.md)")
+    here = Path(__file__).parent
+    (here / "results.md").write_text(text + "\n")
+    readme = here.parent.parent / "README.md"
+    before, _, after = readme.read_text().partition(START)
+    readme.write_text(before + START + "\n" + text + "\n" + END + after.partition(END)[2])
+    terminalreporter.write_sep("=", "benchmark table (also in README.md and experiments/benchmarks/results.md)")
     terminalreporter.write_line(text)

@@ -54,7 +54,7 @@ def _add(total: np.ndarray, scale: np.ndarray, i: int, exponent: float, value: f
     scale[i] = exponent if rises else scale[i]
 
 
-@nb.njit(error_model="numpy", nogil=True)
+@nb.njit(error_model="numpy", nogil=True, forceinline=True)
 def _peak_terms(count, hi, lo, energy, total, scale, peak, center, spread):  # type: ignore[no-untyped-def]
     c, c_lo = center
     for i in range(count):
@@ -62,7 +62,7 @@ def _peak_terms(count, hi, lo, energy, total, scale, peak, center, spread):  # t
         _add(total, scale, i, peak - 0.5 * r * r - energy[i], 1.0)
 
 
-@nb.njit(error_model="numpy", nogil=True)
+@nb.njit(error_model="numpy", nogil=True, forceinline=True)
 def _end_terms(count, hi, lo, energy, total, scale, peak, center, spread, inv_s, end):  # type: ignore[no-untyped-def]
     c, c_lo = center
     f, f_lo, offset, shift, tilt = end
@@ -78,7 +78,7 @@ def _end_terms(count, hi, lo, energy, total, scale, peak, center, spread, inv_s,
         _add(total, scale, i, exponent - energy[i], value)
 
 
-@nb.njit(error_model="numpy", nogil=True)
+@nb.njit(error_model="numpy", nogil=True, forceinline=True)
 def _wide_terms(count, hi, lo, energy, total, scale, peak, center, spread, inv_s, left, right, gap):  # type: ignore[no-untyped-def]
     c, c_lo = center
     fl, fl_lo, offset_l, shift_l, tilt = left
@@ -107,7 +107,7 @@ def _wide_terms(count, hi, lo, energy, total, scale, peak, center, spread, inv_s
         _add(total, scale, i, exponent - energy[i], value)
 
 
-@nb.njit(error_model="numpy", nogil=True)
+@nb.njit(error_model="numpy", nogil=True, forceinline=True)
 def _narrow_terms(count, hi, lo, energy, total, scale, inv_s, middle, half, series):  # type: ignore[no-untyped-def]
     f, f_lo, offset, shift, tilt = middle
     s0, s1, s2, s3, s4 = series[0], series[1], series[2], series[3], series[4]
