@@ -134,8 +134,12 @@ def read_mixture(weights: Any, means: Any, covariances: Any, path: str,
             mu = None
         elif w is not None and len(mu) != len(w):
             problems.append(Problem(f"{dot}means", f"{len(w)} rows, one for each weight", f"{len(mu)}"))
-    if sigma is not None and mu is not None:
-        sigma = _read_covariances(sigma, mu.shape, f"{dot}covariances", problems)
+    if sigma is not None and 1 <= sigma.ndim <= 3:
+        # Unreadable means must not hide a bad covariance: its own shape then says what it was meant for.
+        own = (len(sigma), 1 if sigma.ndim == 1 else sigma.shape[1])
+        sigma = _read_covariances(sigma, own if mu is None else mu.shape, f"{dot}covariances", problems)
+    elif sigma is not None:
+        problems.append(Problem(f"{dot}covariances", "J variances, diagonals or matrices", f"shape {sigma.shape}"))
     if len(problems) > before:
         return None
     assert w is not None

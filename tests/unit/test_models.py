@@ -49,6 +49,8 @@ def test_rounded_weights_are_repaired_and_recorded():
 def test_every_mistake_of_a_mixture_at_once():
     found = problems(GaussianMixture, [1.2, -0.2, float("nan")], [0, 1], [1, -1])
     assert set(found) == {"weights[2]", "covariances[1]"}
+    found = problems(GaussianMixture, [1], [[float("nan"), 0]], [[[1, 2], [2, 1]]])
+    assert set(found) == {"means[0][0]", "covariances[0]"}
     found = problems(GaussianMixture, [1.5, -0.5], [0, 1, 2], [1, -1, 1])
     assert set(found) == {"weights[1]", "means", "covariances[1]"}
     assert "found -0.5" in found["weights[1]"]
@@ -62,6 +64,9 @@ def test_every_mistake_of_a_mixture_at_once():
     (([1], [[0, 0]], [[[1, 2], [2, 1]]]), "covariances[0]"),
     (([1], [[0, 0]], [[[1, 0.5], [0.25, 1]]]), "covariances[0][1][0]"),
     (([1], [0], [[1, 2]]), "covariances"),
+    (([1], [0], 1), "covariances"),
+    (([1], [0], [[[[1]]]]), "covariances"),
+    (([1], [0], []), "covariances"),
     (([True], [0], [1]), "weights[0]"),
     ((["x"], [0], [1]), "weights[0]"),
     ((["1/0"], [0], [1]), "weights[0]"),
