@@ -119,7 +119,7 @@ def _activate(breaks: list[fmpq], slopes: list[Vector], intercepts: list[Vector]
         cuts = sorted(z for z in zeros if (left is None or left < z) and (right is None or z < right))
         edges = [left, *cuts, right]
         for i in range(len(edges) - 1):
-            inner = _inside(edges[i], edges[i + 1])
+            inner = point_inside(edges[i], edges[i + 1])
             scale = [fmpq(1) if ai * inner + ci > 0 else negative for ai, ci in zip(a, c, strict=True)]
             out_slopes.append(tuple(s * ai for s, ai in zip(scale, a, strict=True)))
             out_intercepts.append(tuple(s * ci for s, ci in zip(scale, c, strict=True)))
@@ -129,8 +129,8 @@ def _activate(breaks: list[fmpq], slopes: list[Vector], intercepts: list[Vector]
     return out_breaks, out_slopes, out_intercepts
 
 
-def _inside(left: fmpq | None, right: fmpq | None) -> fmpq:
-    """A point strictly inside an interval."""
+def point_inside(left: fmpq | None, right: fmpq | None) -> fmpq:
+    """A point strictly inside an interval; None stands for an infinite end."""
     if left is None:
         return fmpq(0) if right is None else right - 1
     return left + 1 if right is None else (left + right) / 2

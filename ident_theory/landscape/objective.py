@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import hashlib
 import math
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Evaluation:
     note: str = ""
 
 
-class Objective:
+class Objective(abc.ABC):
     """A function of models; lower is likelier.
 
     Attributes
@@ -42,13 +43,13 @@ class Objective:
     name: str
     reference: Evaluation | None
 
+    @abc.abstractmethod
     def evaluate(self, model: Model) -> Evaluation:
         """The objective at a model; errors of the law are passed on."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def description(self) -> dict[str, Any]:
         """What the values depend on besides the model, as plain JSON."""
-        raise NotImplementedError
 
     def attempt(self, model: Model) -> Evaluation:
         """The objective at a model; what cannot be computed is ``inf`` with error ``inf`` and a note."""

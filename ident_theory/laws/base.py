@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import enum
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +82,7 @@ class Atoms:
     masses: FloatArray
 
 
-class Law:
+class Law(abc.ABC):
     """The law of x; made by `ident_theory.law`.
 
     A concrete law provides `log_density_with_error`; whatever else its route can give it adds.
@@ -109,9 +110,9 @@ class Law:
         """Log density at points: (N, n), or (N,) when n = 1, -> (N,)."""
         return self.log_density_with_error(x).value
 
+    @abc.abstractmethod
     def log_density_with_error(self, x: Any) -> LogDensity:
         """Log density at points with an error for each."""
-        raise NotImplementedError
 
     def log_density_bounds(self, x: Any, rtol: float = 1e-12) -> tuple[FloatArray, FloatArray]:
         """Rigorous enclosure of the log density; see the laws that offer it."""

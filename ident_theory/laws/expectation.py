@@ -17,7 +17,8 @@ from ident_theory.errors import DegenerateLawError, InputError
 from ident_theory.geometry.line import LinePieces, line_pieces
 from ident_theory.kernels.gauss_kronrod import GAUSS_WEIGHTS, KRONROD_NODES, KRONROD_WEIGHTS
 from ident_theory.laws.base import ErrorKind, Estimate, Law, LawKind
-from ident_theory.laws.line_terms import components_of
+from ident_theory.laws.curve import Stretch, log_density_along, overlap, stretches
+from ident_theory.laws.line_terms import Component, components_of
 from ident_theory.models.model import Model
 from ident_theory.models.noise import GaussianNoise, IndependentNoise
 from ident_theory.models.value import FloatArray
@@ -39,16 +40,16 @@ QMC_POINTS = {"closed form": 4096, "quadrature": 1024, "polygons": 512, "quasi-M
 def cross_entropy(p: Law, q: Law, rtol: float = 1e-10) -> Estimate:
     """-E_p log q(X) in nats.
 
-    When q has a density on R^n this is an expectation for any p, atoms included. When q is noiseless its
-    atoms count with their masses (reference measure: Lebesgue plus counting on the atoms of q); +inf when p
-    gives probability to what q does not reach.
+    When q has a density on R^n this is an expectation for any p, atoms and curves included. When q is noiseless
+    the reference measure is its own: Lebesgue measure (n = 1) or arc length, plus counting on the atoms of q;
+    +inf when p gives probability to what q does not reach, which is decided exactly for curves.
 
     Raises
     ------
     InputError
         When the laws have different observed dimensions or `rtol` is no positive number.
     DegenerateLawError
-        When a law lives on a curve in R^n.
+        When p has several latents and no density on R^n.
     """
     return _expect(p, q, rtol, ratio=False)
 
@@ -66,13 +67,13 @@ def _expect(p: Law, q: Law, rtol: float, ratio: bool) -> Estimate:
         raise InputError(f"expected 0 < rtol < 1, got rtol={rtol}")
     if p.observed_dim != q.observed_dim:
         raise InputError(f"expected two laws on one space, got n={p.observed_dim} and n={q.observed_dim}")
-    for law in (p, q):
-        if law.kind in (LawKind.CURVE, LawKind.CURVE_AND_ATOMS):
-            raise DegenerateLawError(f"expectations: not available for a {law.kind.value}; add noise to the model")
     if p.model.latent_dim == 1 and p.observed_dim == 1:
         return _on_the_line(p, q, rtol, ratio)
-    p.require_density("expectations for n > 1 or several latents")
-    q.require_density("expectations for n > 1 or several latents")
+    if p.model.latent_dim == 1 and p.model.noise is None:
+        return _on_a_curve(p, q, rtol, ratio)
+    p.require_density("expectations for several latents")
+    if q.kind is not LawKind.DENSITY:
+        return Estimate(math.inf, 0.0, ErrorKind.RIGOROUS)  # q lives on a null set of R^n, which p does not charge
     if p.model.latent_dim == 1 and p.observed_dim <= 3 and isinstance(p.model.noise, GaussianNoise):
         return _product_rule(p, q, rtol, ratio)
     return _quasi_monte_carlo(p, q, ratio)
@@ -83,15 +84,69 @@ def _logs(p: Law, q: Law, x: FloatArray, ratio: bool) -> FloatArray:
     return p.log_density(x) - log_q if ratio else -log_q
 
 
-def _on_the_line(p: Law, q: Law, rtol: float, ratio: bool) -> Estimate:
+def _on_the_atoms(p: Law, q: Law, ratio: bool) -> float:
+    """The share of the atoms of p in the expectation; inf where q gives one of them nothing."""
     atoms = p.atoms()
-    total = 0.0
-    if len(atoms.masses):
-        log_q = _log_at_atoms(q, atoms.locations)
-        parts = (np.log(atoms.masses) if ratio else 0.0) - log_q
-        if np.isinf(parts).any():
+    if not len(atoms.masses):
+        return 0.0
+    parts = (np.log(atoms.masses) if ratio else 0.0) - _log_at_atoms(q, atoms.locations)
+    return math.inf if np.isinf(parts).any() else float(atoms.masses @ parts)
+
+
+def _on_a_curve(p: Law, q: Law, rtol: float, ratio: bool) -> Estimate:
+    """p noiseless with one latent and n > 1: an integral over z on every stretch of the curve."""
+    if q.kind is LawKind.DENSITY:
+        if ratio:
+            return Estimate(math.inf, 0.0, ErrorKind.RIGOROUS)  # a curve is a null set of q
+        value, error = _latent_mean(p.model, lambda z: -q.log_density(p.model.decoder(z)), rtol)
+        return Estimate(value, error, ErrorKind.ESTIMATED)
+    if q.model.latent_dim != 1:
+        raise DegenerateLawError(f"expectations: not available between a {p.kind.value} and a law of several latents "
+                                 f"without noise ({q.kind.value}); add noise to the models")
+    value, error = _on_the_atoms(p, q, ratio), 0.0
+    own, other = line_pieces(p.model.decoder), line_pieces(q.model.decoder)
+    spread_p, spread_q = ([c for c in components_of(law.model.prior) if c.variance > 0] for law in (p, q))
+    if math.isinf(value) or not spread_p:
+        return Estimate(value, 4e-16 * abs(value), ErrorKind.PROMISED)
+    # Cut by both curves, so that both densities are one sum of Gaussians on every stretch.
+    with_self = stretches(own, own)
+    for stretch in stretches(own, other):
+        if not stretch.maps:
             return Estimate(math.inf, 0.0, ErrorKind.RIGOROUS)
-        total = float(atoms.masses @ parts)
+        for part in with_self:
+            both = overlap(stretch, part)
+            if both is not None:
+                piece = _stretch_mean(both, part, own, spread_p, stretch, other, spread_q, rtol, ratio)
+                value, error = value + piece[0], error + piece[1]
+    return Estimate(value, error, ErrorKind.ESTIMATED)
+
+
+def _stretch_mean(ends: tuple[float, float], own_stretch: Stretch, own: LinePieces, spread_p: list[Component],
+                  stretch: Stretch, other: LinePieces, spread_q: list[Component], rtol: float,
+                  ratio: bool) -> tuple[float, float]:
+    """Integral over z in an interval of the prior density of p times the logs."""
+    value = error = 0.0
+    for component in spread_p:
+        w, mu, tau = float(component.weight), float(component.mean), math.sqrt(float(component.variance))
+
+        def weighted(z: FloatArray, w: float = w, mu: float = mu, tau: float = tau) -> FloatArray:
+            log_q = log_density_along(stretch, other, spread_q, z)
+            log_p = log_density_along(own_stretch, own, spread_p, z) if ratio else 0.0
+            return np.asarray(w * stats.norm.pdf(z, mu, tau) * (log_p - log_q))
+
+        splits = mu + tau * np.array([-9.5, -6, -4, -2, 0, 2, 4, 6, 9.5])
+        low, high = max(ends[0], splits[0]), min(ends[1], splits[-1])
+        if low < high:
+            inner = splits[(splits > low) & (splits < high)]
+            part, part_error = adaptive_integral(weighted, np.concatenate([[low], inner, [high]]), rtol)
+            value, error = value + part, error + part_error
+    return value, error
+
+
+def _on_the_line(p: Law, q: Law, rtol: float, ratio: bool) -> Estimate:
+    total = _on_the_atoms(p, q, ratio)
+    if math.isinf(total):
+        return Estimate(math.inf, 0.0, ErrorKind.RIGOROUS)
     if p.kind is LawKind.ATOMS:
         return Estimate(total, 4e-16 * abs(total), ErrorKind.PROMISED)
 

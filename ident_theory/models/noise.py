@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Hashable
 from fractions import Fraction
 from typing import Any
@@ -115,8 +116,9 @@ class IndependentNoise(Value):
         """Draw (size, n) noise vectors."""
         return self.scales(n) * self._standard((size, n), rng)
 
+    @abc.abstractmethod
     def _standard(self, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
-        raise NotImplementedError
+        """Draw standard noise of the given shape."""
 
     def _key(self) -> Hashable:
         return flat_key(self.scale_exact), self.shape_parameter

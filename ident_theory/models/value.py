@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Hashable, Sequence
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -16,11 +17,12 @@ ExactArray = NDArray[np.object_]
 FloatArray = NDArray[np.float64]
 
 
-class Value:
+class Value(abc.ABC):
     """Base of the immutable model objects; a subclass says in `_key` what it consists of."""
 
+    @abc.abstractmethod
     def _key(self) -> Hashable:
-        raise NotImplementedError
+        """What the object consists of, as something hashable."""
 
     def _set(self, **fields: Any) -> None:
         self.__dict__.update(fields)

@@ -203,11 +203,17 @@ def test_other_settings_need_no_resume(model, tmp_path, monkeypatch, capsys):
 
 
 def test_what_cannot_be_computed_is_told_apart_from_bad_input(model, tmp_path, monkeypatch, capsys):
-    text = MODEL.split("[noise]")[0].replace("[[2, 1]]", "[[2, 1], [1, 2]]").replace("biases = [[0, 0], [0]]",
-                                                                                     "biases = [[0, 0], [0, 0]]")
-    model.write_text(text)
-    code, printed, error = run(monkeypatch, capsys, "landscape", model, "--slice", "prior.means[0]", "--out",
+    model.write_text("""[prior]
+weights = [1]
+means = [[0, 0]]
+covariances = [[1, 1]]
+[decoder]
+type = "relu_network"
+weights = [[[1, 0], [0, 1], [1, 1]]]
+biases = [[0, 0, 0]]
+""")
+    code, printed, error = run(monkeypatch, capsys, "landscape", model, "--slice", "prior.means[0][0]", "--out",
                                tmp_path / "out")
     assert (code, printed) == (3, "")
-    assert "curve" in error
+    assert "surface" in error
     assert not (tmp_path / "out").exists()

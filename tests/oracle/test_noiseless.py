@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from ident_theory import GaussianMixture, GaussianNoise, Model, PiecewiseAffineMap, ReLUNetwork, law
-from ident_theory.errors import DegenerateLawError, UnsupportedError
+from ident_theory.errors import UnsupportedError
 from ident_theory.laws import LawKind
 
 STANDARD = GaussianMixture([1], [0], [1])
@@ -111,8 +111,10 @@ def test_curve_density_is_prior_over_speed():
     speed = np.where(z < 0, 5.0, math.sqrt(2))
     np.testing.assert_allclose(exact.log_density(f(z)), stats.norm.logpdf(z) - np.log(speed), rtol=1e-12)
     assert exact.log_density([[0.0, 1.0]])[0] == -math.inf
-    with pytest.raises(DegenerateLawError, match="arc length"):
-        exact.entropy()
+    # -E log of a standard normal density plus the mean log speed.
+    expected = 0.5 * math.log(2 * math.pi * math.e) + 0.5 * math.log(5) + 0.25 * math.log(2)
+    entropy = exact.entropy()
+    assert abs(entropy.value - expected) <= entropy.error < 1e-9
     with pytest.raises(UnsupportedError, match="n = 1"):
         exact.log_density_bounds([[0.0, 0.0]])
     with pytest.raises(UnsupportedError, match="n = 2"):
@@ -126,6 +128,48 @@ def test_curve_with_atoms_and_double_points():
     assert exact.kind is LawKind.CURVE_AND_ATOMS
     np.testing.assert_allclose(exact.atoms().masses, 2 * stats.norm.cdf(1) - 1)
     np.testing.assert_allclose(exact.log_density([[2.0, 2.0]]), math.log(2) + stats.norm.logpdf(2) - 0.5 * math.log(2))
+
+
+@given(prior=priors(degenerate=True), decoder=st.one_of(networks(2), piecewise_maps(2)))
+@settings(max_examples=30)
+def test_entropy_of_a_curve_against_samples(prior, decoder):
+    """Minus the mean log density of draws, five standard errors; atoms by their masses."""
+    exact = law(Model(prior, decoder))
+    entropy = exact.entropy(rtol=1e-8)
+    assume(exact.kind is LawKind.CURVE)
+    draws = exact.sample(4000, np.random.default_rng(0))
+    assume(np.abs(draws).max() < 1e4)  # beyond, the float image of a point is off the curve by more than allowed
+    logs = exact.log_density(draws)
+    assert np.isfinite(logs).all()
+    assert abs(entropy.value + logs.mean()) <= entropy.error + 5 * logs.std() / math.sqrt(len(logs)) + 1e-6
+
+
+def test_divergence_between_curves():
+    """The diagonal of the plane: |Z| against 2 Z on it, in closed form; off it everything is infinite."""
+    folded = law(Model(STANDARD, PiecewiseAffineMap([0], [[-1, -1], [1, 1]], [[0, 0], [0, 0]])))
+    wide = law(Model(STANDARD, PiecewiseAffineMap([], [[2, 2]], [[0, 0]])))
+    tilted = law(Model(STANDARD, PiecewiseAffineMap([], [[2, 2.0000001]], [[0, 0]])))
+    noisy = law(Model(STANDARD, PiecewiseAffineMap([], [[1, 1]], [[0, 0]]), GaussianNoise(1)))
+    # log(2 phi(t)) - log(phi(t/2)/2) has mean 2 log 2 - 1/2 + 1/8 for t = |Z|.
+    assert folded.kl(wide).value == pytest.approx(2 * math.log(2) - 0.375, abs=1e-10)
+    assert wide.kl(folded).value == math.inf
+    assert folded.kl(tilted).value == math.inf
+    assert folded.kl(folded).value == 0
+    assert folded.kl(noisy).value == noisy.kl(folded).value == noisy.cross_entropy(folded).value == math.inf
+    mean = -noisy.log_density(folded.sample(200_000, np.random.default_rng(0))).mean()
+    assert folded.cross_entropy(noisy).value == pytest.approx(mean, abs=0.01)
+
+
+def test_curves_with_atoms_against_each_other():
+    flat = PiecewiseAffineMap([-1, 1], [[-1, -1], [0, 0], [1, 1]], [[0, 0], [1, 1], [0, 0]])
+    p = law(Model(STANDARD, flat))
+    q = law(Model(GaussianMixture([1], [0], [4]), flat))
+    atom_p, atom_q = 2 * stats.norm.cdf(1) - 1, 2 * stats.norm.cdf(0.5) - 1
+    tail = integrate.quad(lambda z: 2 * stats.norm.pdf(z) * (stats.norm.logpdf(z) - stats.norm.logpdf(z, 0, 2)),
+                          1, 12)[0]
+    assert p.kl(q).value == pytest.approx(atom_p * math.log(atom_p / atom_q) + tail, abs=1e-9)
+    moved = PiecewiseAffineMap([-1, 1], [[-1, -1], [0, 0], [1, 1]], [[0, 0], [1, 2], [0, 0]])
+    assert p.kl(law(Model(STANDARD, moved))).value == math.inf
 
 
 def test_expectations_across_kinds():

@@ -213,9 +213,18 @@ def test_bad_requests_are_refused_before_anything_is_computed(arguments, words, 
 
 
 def test_a_law_without_density_is_refused_at_once():
+    model = Model(GaussianMixture([1], [[0, 0]], [[1, 1]]), ReLUNetwork([[[1, 0], [0, 1], [1, 1]]], [[0, 0, 0]]))
+    with pytest.raises(DegenerateLawError, match="surface"):
+        landscape_slice(model, "prior.means[0][0]")
+
+
+def test_a_law_on_a_curve_has_a_landscape_along_it():
+    """The prior moves along the curve; a decoder that leaves the curve has infinite negative log-likelihood."""
     model = Model(GaussianMixture([1], [0], [1]), ReLUNetwork([[[1], [2]]], [[0, 0]]))
-    with pytest.raises(DegenerateLawError):
-        landscape_slice(model, "prior.means[0]")
+    along = landscape_slice(model, "prior.means[0]", points=5)
+    np.testing.assert_allclose(along.excess, along.grid**2 / 2, atol=1e-8)
+    off = landscape_slice(model, "decoder.weights[0][0,0]", [0.5, 1.0, 2.0])
+    assert np.isinf(off.values).tolist() == [True, False, True]
 
 
 def test_plane_of_two_weights_leaves_out_what_is_no_mixture():
