@@ -218,7 +218,7 @@ def _print_landscape(result: Slice | Plane, paths: tuple[str, ...]) -> None:
         rank = "global minimum" if minimum.is_global else "local minimum"
         parts = [f"{rank} at {place}", f"value {minimum.value:.10g}"]
         if excess is not None:
-            parts.append(f"excess {_excess(excess, minimum.error + (result.reference_error or 0.0))}")
+            parts.append(f"excess {_excess(excess, result.excess_error_of(minimum))}")
         if minimum.plateau is not None:
             parts.append("flat over " + " x ".join(f"[{low:.6g}, {high:.6g}]" for low, high in minimum.plateau))
         if minimum.at_boundary:

@@ -67,6 +67,9 @@ class Objective(abc.ABC):
 class PopulationObjective(Objective):
     """Cross-entropy ``-E log q(X)`` of the candidate's law q, X from the truth's law.
 
+    By quasi-Monte Carlo all values use the same points; their error is then that of the excess over the
+    reference, and the reference's own error is common to all of them.
+
     Parameters
     ----------
     truth : Model
@@ -75,6 +78,7 @@ class PopulationObjective(Objective):
     """
 
     name = "population"
+    reference: Evaluation
 
     def __init__(self, truth: Model, rtol: float = 1e-10) -> None:
         self._truth = law(truth)
@@ -84,7 +88,12 @@ class PopulationObjective(Objective):
 
     def evaluate(self, model: Model) -> Evaluation:
         """Cross-entropy of the truth with a model."""
-        estimate = self._truth.cross_entropy(law(model), rtol=self._rtol)
+        candidate = law(model)
+        if self.reference.kind is ErrorKind.STANDARD_ERROR:
+            # The points are shared, so this is the cross-entropy itself, with the error that matters.
+            excess = self._truth.kl(candidate, rtol=self._rtol)
+            return Evaluation(self.reference.value + excess.value, excess.error, excess.kind)
+        estimate = self._truth.cross_entropy(candidate, rtol=self._rtol)
         return Evaluation(estimate.value, estimate.error, estimate.kind)
 
     def description(self) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Landscape:
     values, errors : ndarray
         Negative log-likelihood in nats per observation and its error at every grid point. ``inf`` with error 0
         is infinite; ``inf`` with error ``inf`` could not be computed, and `notes` says why; NaN is not done yet.
+        By quasi-Monte Carlo an error is that of the excess; the error of the reference is common to all values.
     error_kind : str
         Name of the weakest `ErrorKind` among the values.
     reference, reference_error : float or None
@@ -100,6 +101,11 @@ class Landscape:
     def excess_of(self, minimum: Minimum) -> float | None:
         """How far a minimum lies above the reference; None without a reference."""
         return None if self.reference is None else minimum.value - self.reference
+
+    def excess_error_of(self, minimum: Minimum) -> float:
+        """Error of `excess_of`."""
+        shared = self.objective == "population" and self.error_kind == "STANDARD_ERROR"
+        return minimum.error + (0.0 if shared else self.reference_error or 0.0)
 
 
 @dataclass(frozen=True)

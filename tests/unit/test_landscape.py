@@ -25,6 +25,7 @@ from ident_theory.landscape import (
     with_parameter,
 )
 from ident_theory.landscape.minima import line_minima, plane_minima
+from ident_theory.landscape.objective import PopulationObjective
 from ident_theory.laws import law
 from ident_theory.models import GaussianMixture, GaussianNoise, Model, ReLUNetwork
 from ident_theory.spec import loads, to_json
@@ -371,3 +372,18 @@ def test_store_of_an_unknown_kind(tmp_path):
     found = landscape_slice(affine(), "prior.means[0]", points=3)
     with pytest.raises(InputError, match=r"\.nc or \.json"):
         save_landscape(found, tmp_path / "slice.csv")
+
+
+def test_quasi_monte_carlo_values_share_their_points():
+    """Two latents: the truth has excess zero without error, and a near model's excess is known better than either."""
+    def with_mean(mean):
+        return Model(GaussianMixture([1], [[mean, 0]], [[1, 1]]), ReLUNetwork([[[1, 0], [1, 1]]], [[0, 0]]),
+                     GaussianNoise(1))
+
+    objective = PopulationObjective(with_mean(0))
+    at_truth, near = objective.evaluate(with_mean(0)), objective.evaluate(with_mean("1/10"))
+    assert (at_truth.value, at_truth.error) == (objective.reference.value, 0)
+    assert 0 < near.error < objective.reference.error
+    # x is normal with covariance [[2, 1], [1, 3]] and the mean moves by (1, 1)/10.
+    exact = 0.005 * np.linalg.solve([[2, 1], [1, 3]], [1, 1]).sum()
+    assert abs(near.value - objective.reference.value - exact) <= 5 * near.error
