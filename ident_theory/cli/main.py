@@ -18,6 +18,7 @@ from ident_theory.errors import IdentTheoryError, InputError, StoreMismatchError
 
 if TYPE_CHECKING:
     from ident_theory.landscape import Plane, Request, Slice
+    from ident_theory.models import Model
 
 BAD_INPUT = 2
 UNDECIDED = 3
@@ -68,6 +69,7 @@ def landscape(
     from ident_theory.spec import load
 
     base = load(model)
+    _print_repairs(model, base)
     true_model = None if truth is None else load(truth)
     observed = None if data is None else _read_data(data)
     if out.exists() and not out.is_dir():
@@ -104,6 +106,7 @@ def show_law(
     from ident_theory.spec import load
 
     base = load(model)
+    _print_repairs(model, base)
     result = law(base)
     points = np.array([_point(text, base.observed_dim) for text in at or ()]).reshape(-1, base.observed_dim)
     typer.echo(f"law of x in R^{base.observed_dim}: {result.kind.value}")
@@ -157,6 +160,11 @@ def main() -> NoReturn:
 def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"ident-theory: {message}", err=True)
     raise SystemExit(code)
+
+
+def _print_repairs(path: Path, model: Model) -> None:
+    for repair in model.prior.repairs:
+        typer.echo(f"{path.name}: repaired: prior.{repair}", err=True)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ python-flint keeps its working precision in a global context; everything here ru
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from flint import arb, ctx, fmpq
@@ -74,6 +74,12 @@ def log_mass(left: fmpq | None, right: fmpq | None, variance: fmpq) -> arb:
     exponent = scaled_mass(left, right, variance)[0]
     mantissa = settle(lambda: scaled_mass(left, right, variance)[1], 64)
     return arb(exponent) + mantissa.log()
+
+
+def log_sum(logs: Sequence[arb]) -> arb:
+    """log of the sum of the exponentials, without leaving the log scale."""
+    top = max(logs, key=lambda value: float(value.mid()))
+    return top + sum(((value - top).exp() for value in logs), arb(0)).log()
 
 
 def clipped(value: float) -> float:

@@ -75,11 +75,17 @@ class Atoms:
     Attributes
     ----------
     locations : ndarray, shape (K, n)
-    masses : ndarray, shape (K,)
+    log_masses : ndarray, shape (K,)
+        Natural logs of the probabilities; they exist where a mass is too small for float64.
     """
 
     locations: FloatArray
-    masses: FloatArray
+    log_masses: FloatArray
+
+    @property
+    def masses(self) -> FloatArray:
+        """Probabilities, shape (K,)."""
+        return np.exp(self.log_masses)
 
 
 class Law(abc.ABC):

@@ -90,7 +90,7 @@ def _on_the_atoms(p: Law, q: Law, ratio: bool) -> float:
     atoms = p.atoms()
     if not len(atoms.masses):
         return 0.0
-    parts = (np.log(atoms.masses) if ratio else 0.0) - _log_at_atoms(q, atoms.locations)
+    parts = (atoms.log_masses if ratio else 0.0) - _log_at_atoms(q, atoms.locations)
     return math.inf if np.isinf(parts).any() else float(atoms.masses @ parts)
 
 
@@ -177,7 +177,7 @@ def _log_at_atoms(q: Law, locations: FloatArray) -> FloatArray:
     for i, x in enumerate(locations):
         same = np.flatnonzero((own.locations == x).all(axis=1))
         if same.size:
-            out[i] = math.log(own.masses[same[0]])
+            out[i] = own.log_masses[same[0]]
     return out
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from flint import arb, arb_mat, ctx, fmpq
 
-from ident_theory.exact.balls import log_mass, to_float, to_pair
+from ident_theory.exact.balls import log_mass, log_sum, to_float, to_pair
 from ident_theory.geometry.line import LinePieces, rational
 from ident_theory.kernels.closed_form import SERIES_TERMS
 from ident_theory.models.mixture import GaussianMixture
@@ -182,10 +182,8 @@ def _terms_of_piece(pieces: LinePieces, k: int, components: Sequence[Component],
         else:
             terms.append(_sloped_term(pieces, k, component, frame, base + weight))
     if logs:
-        top = max(logs, key=lambda value: float(value.mid()))
-        mass = top + sum(((value - top).exp() for value in logs), arb(0)).log()
         center = to_pair(frame.coordinate(pieces.intercepts[k]))
-        terms.append((PEAK, _row(base + mass, center, 1 / frame.scale), _NO_SERIES))
+        terms.append((PEAK, _row(base + log_sum(logs), center, 1 / frame.scale), _NO_SERIES))
     return terms
 
 

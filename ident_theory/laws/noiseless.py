@@ -13,7 +13,7 @@ from flint import arb, ctx, fmpq
 from scipy.special import ndtr
 
 from ident_theory.errors import InputError, UnsupportedError
-from ident_theory.exact.balls import log_mass, outward, settle, to_float, to_pair
+from ident_theory.exact.balls import log_mass, log_sum, outward, settle, to_float, to_pair
 from ident_theory.geometry.line import LinePieces, line_pieces
 from ident_theory.laws.base import Atoms, ErrorKind, Law, LawKind, LogDensity, observations
 from ident_theory.laws.line_terms import BITS, Component, components_of
@@ -95,20 +95,19 @@ class NoiselessLineLaw(Law):
                 elif self.pieces.is_flat(k):
                     places.setdefault(self.pieces.intercepts[k], []).append((k, component))
         order = sorted(places)
-        masses = [self._mass(places[x]) for x in order]
+        logs = [self._log_mass(places[x]) for x in order]
         locations = np.array([[to_float(v) for v in x] for x in order]).reshape(len(order), self.observed_dim)
-        return Atoms(locations, np.array(masses))
+        return Atoms(locations, np.array(logs))
 
-    def _mass(self, parts: Sequence[tuple[int, Component]]) -> float:
+    def _log_mass(self, parts: Sequence[tuple[int, Component]]) -> float:
         with ctx.workprec(BITS):
-            total = arb(0)
+            logs = []
             for k, component in parts:
-                if component.variance == 0:
-                    total += arb(component.weight)
-                else:
+                logs.append(arb(component.weight).log())
+                if component.variance > 0:
                     left, right = (None if end is None else end - component.mean for end in self.pieces.ends(k))
-                    total += arb(component.weight) * log_mass(left, right, component.variance).exp()
-            return to_float(total)
+                    logs[-1] += log_mass(left, right, component.variance)
+            return to_float(log_sum(logs))
 
     def log_density(self, x: Any) -> FloatArray:
         """Log density of the continuous part: (N, n), or (N,) when n = 1, -> (N,).

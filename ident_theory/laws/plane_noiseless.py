@@ -87,4 +87,4 @@ class NoiselessPlane:
         """The value of a constant network; otherwise none."""
         if self._regular:
             return Atoms(np.empty((0, 2)), np.empty(0))
-        return Atoms(np.array([[ratio(v) for v in self._value]]), np.ones(1))
+        return Atoms(np.array([[ratio(v) for v in self._value]]), np.zeros(1))

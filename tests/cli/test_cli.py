@@ -217,3 +217,20 @@ biases = [[0, 0, 0]]
     assert (code, printed) == (3, "")
     assert "surface" in error
     assert not (tmp_path / "out").exists()
+
+
+def test_repairs_are_told(model, monkeypatch, capsys):
+    """Rounded thirds are divided by their sum, and the user hears of it."""
+    model.write_text("""[prior]
+weights = [0.3333333333, 0.3333333333, 0.3333333333]
+means = [0, 1, 2]
+covariances = [1, 1, 1]
+[decoder]
+type = "piecewise_affine"
+breakpoints = []
+slopes = [1]
+intercepts = [0]
+""")
+    code, _, error = run(monkeypatch, capsys, "law", model)
+    assert code == 0
+    assert "repaired: prior.weights: divided by their sum" in error

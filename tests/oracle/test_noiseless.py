@@ -40,7 +40,7 @@ def test_rectified_normal():
 def test_constant_map_and_degenerate_prior_are_atoms():
     flat = law(Model(STANDARD, ReLUNetwork([[[0]], [[1]]], [[2], [0]])))
     assert flat.kind is LawKind.ATOMS
-    assert (flat.atoms().locations, flat.atoms().masses) == ([[2.0]], [1.0])
+    assert (flat.atoms().locations.tolist(), flat.atoms().masses.tolist()) == ([[2.0]], [1.0])
     assert flat.log_density([2.0, 1.0]).tolist() == [-math.inf] * 2
     points = law(Model(GaussianMixture(["1/4", "1/4", "1/2"], [-1, 1, 3], [0, 0, 0]),
                        PiecewiseAffineMap([0], [-1, 1], [0, 0])))
@@ -53,6 +53,10 @@ def test_constant_map_and_degenerate_prior_are_atoms():
 def test_far_atom_has_its_tiny_mass():
     exact = law(Model(STANDARD, PiecewiseAffineMap([30], [1, 0], [0, 100])))
     np.testing.assert_allclose(exact.atoms().masses, stats.norm.sf(30), rtol=1e-13)
+    beyond = law(Model(STANDARD, PiecewiseAffineMap([300], [1, 0], [0, 1000])))
+    assert beyond.atoms().masses.tolist() == [0.0]
+    np.testing.assert_allclose(beyond.atoms().log_masses, stats.norm.logsf(300), rtol=1e-13)
+    assert beyond.entropy().value == pytest.approx(0.5 * math.log(2 * math.pi * math.e), abs=1e-9)
 
 
 @given(prior=priors(degenerate=True), decoder=st.one_of(networks(1), piecewise_maps(1)))
