@@ -24,7 +24,8 @@ def test_is_the_integral_of_the_density(model):
         cuts = [a, *splits[(splits > a) & (splits < b)], b]
         total = sum(integrate.fixed_quad(lambda x: np.exp(exact.log_density(x)), u, v, n=40)[0]
                     for u, v in zip(cuts[:-1], cuts[1:], strict=True) if v > u)
-        assert total == pytest.approx(mass, abs=1e-8)
+        slack = 1e-15 * np.abs(draws).max() / float(model.noise.std_exact.item())  # rounding of x, in noise scales
+        assert total == pytest.approx(mass, abs=1e-8 + slack)
 
 
 @given(model=line_models(1))

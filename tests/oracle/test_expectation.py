@@ -52,7 +52,9 @@ def test_entropy_against_the_mean_over_samples(model):
     assert abs(entropy.value + logs.mean()) <= entropy.error + 5 * logs.std() / math.sqrt(20_000) + 1e-12
     noise = 0.5 * math.log(2 * math.pi * math.e * float(model.noise.covariance_exact(1)[0, 0]))
     assert entropy.value >= noise - entropy.error
-    assert entropy.error < 1e-6 * max(1, abs(entropy.value))
+    # Observations of size 1e7 are rounded by a sizeable part of a noise scale of 1e-6, and integrals suffer.
+    rounding = 1e-14 * np.abs(exact.sample(100, np.random.default_rng(0))).max() / math.exp(noise)
+    assert entropy.error < (1e-6 + rounding) * max(1, abs(entropy.value))
 
 
 def test_divergence_against_scipy():

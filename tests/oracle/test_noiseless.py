@@ -66,6 +66,7 @@ def test_atoms_and_distribution_function_against_samples(prior, decoder):
     exact = law(Model(prior, decoder))
     draws = np.sort(exact.sample(4000, np.random.default_rng(1))[:, 0])
     locations = exact.atoms().locations[:, 0]
+    assume(len(set(draws)) == 1 or draws.std() > 1e-6)  # finer laws drown in the rounding of f below
     # A sampled atom is f(mu) in floats; compare the laws away from rounding by moving draws onto near atoms.
     if len(locations):
         near = locations[np.abs(draws[:, None] - locations).argmin(axis=1)]
