@@ -20,12 +20,11 @@ from ident_theory.laws.base import ErrorKind, Estimate, Law, LawKind
 from ident_theory.laws.curve import Stretch, log_density_along, overlap, stretches
 from ident_theory.laws.draws import draws
 from ident_theory.laws.line_terms import Component, components_of
+from ident_theory.laws.splits import split_points, split_points_of_plane
 from ident_theory.models.model import Model
-from ident_theory.models.noise import GaussianNoise, IndependentNoise
+from ident_theory.models.noise import GaussianNoise
 from ident_theory.models.value import FloatArray
 
-#: Probability left outside the integration range, on each side of each component and of the noise.
-TAIL = 1e-22
 #: Relative error that a log density may carry into an integral.
 DENSITY_ERROR = 1e-13
 MAX_PANELS = 100_000
@@ -68,12 +67,12 @@ def _expect(p: Law, q: Law, rtol: float, ratio: bool) -> Estimate:
         raise InputError(f"expected 0 < rtol < 1, got rtol={rtol}")
     if p.observed_dim != q.observed_dim:
         raise InputError(f"expected two laws on one space, got n={p.observed_dim} and n={q.observed_dim}")
-    if p.model.latent_dim == 1 and p.observed_dim == 1:
+    if p.observed_dim == 1 and p.route != "quasi-Monte Carlo":
         return _on_the_line(p, q, rtol, ratio)
     if p.model.latent_dim == 1 and p.model.noise is None:
         return _on_a_curve(p, q, rtol, ratio)
     p.require_density("expectations for several latents")
-    if q.kind is not LawKind.DENSITY:
+    if q.kind not in (LawKind.DENSITY, LawKind.DENSITY_AND_ATOMS):
         return Estimate(math.inf, 0.0, ErrorKind.RIGOROUS)  # q lives on a null set of R^n, which p does not charge
     if p.model.latent_dim == 1 and p.observed_dim <= 3 and isinstance(p.model.noise, GaussianNoise):
         return _product_rule(p, q, rtol, ratio)
@@ -160,7 +159,8 @@ def _on_the_line(p: Law, q: Law, rtol: float, ratio: bool) -> Estimate:
         out[live] = density[live] * ((log_p[live] if ratio else 0.0) - log_q)
         return out
 
-    splits = split_points(p.model, line_pieces(p.model.decoder))
+    splits = (split_points(p.model, line_pieces(p.model.decoder)) if p.model.latent_dim == 1
+              else split_points_of_plane(p))
     if q is not p and q.model.latent_dim == 1:
         inner = split_points(q.model, line_pieces(q.model.decoder))
         splits = np.union1d(splits, inner[(inner > splits[0]) & (inner < splits[-1])])
@@ -227,54 +227,6 @@ def adaptive_integral(function: Callable[[FloatArray], FloatArray], splits: Floa
         done_value += float(kronrod[~keep].sum())
         done_error += float(errors[~keep].sum())
     return done_value, done_error + rounding
-
-
-def split_points(model: Model, pieces: LinePieces) -> FloatArray:
-    """Where a law on the line has its features: the ends of the range first and last.
-
-    Images of breakpoints and flat pieces with the noise scale around them, images of the components with
-    theirs; the range leaves out a probability below 1e-21 a component.
-    """
-    noise, reach = noise_reach(model)
-    steps = [0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0, 10.0]  # fine enough that no node pattern misses a spike's flank
-    while steps[-1] < reach:
-        steps.append(2 * steps[-1])
-    around = np.array([*(-t for t in steps), 0.0, *steps])
-    z_reach = float(stats.norm.isf(TAIL))
-    bell = np.array([-8.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0])
-    points: list[float] = []
-    low, high = math.inf, -math.inf
-    for k in range(pieces.n_pieces):
-        left, right = (None if end is None else float(end) for end in pieces.ends(k))
-        a, c = float(pieces.slopes[k][0]), float(pieces.intercepts[k][0])
-        for component in components_of(model.prior):
-            mu, tau = float(component.mean), math.sqrt(float(component.variance))
-            z_low = mu - z_reach * tau if left is None else max(left, mu - z_reach * tau)
-            z_high = mu + z_reach * tau if right is None else min(right, mu + z_reach * tau)
-            if z_low > z_high:
-                continue
-            ends = sorted((a * z_low + c, a * z_high + c))
-            low, high = min(low, ends[0] - reach * noise), max(high, ends[1] + reach * noise)
-            for end in ends:
-                points.extend(end + noise * around)
-            spread = math.hypot(a * tau, noise)
-            inner = a * mu + c + spread * bell
-            points.extend(inner[(inner > ends[0]) & (inner < ends[1])])
-    inside = np.array([x for x in points if low < x < high])
-    return np.unique(np.concatenate([[low], inside, [high if high > low else np.nextafter(low, math.inf)]]))
-
-
-def noise_reach(model: Model) -> tuple[float, float]:
-    """Scale of the noise for n = 1, and how many scales hold all but a negligible part of it."""
-    noise = model.noise
-    if noise is None:
-        return 0.0, 0.0
-    if isinstance(noise, GaussianNoise):
-        return math.sqrt(float(noise.covariance_exact(1)[0, 0])), float(stats.norm.isf(TAIL))
-    assert isinstance(noise, IndependentNoise)
-    if noise.family == "student":
-        return float(noise.scales(1)[0]), float(min(stats.t.isf(1e-15, noise.shape_parameter), 1e30))
-    return float(noise.scales(1)[0]), -math.log(TAIL)
 
 
 def _product_rule(p: Law, q: Law, rtol: float, ratio: bool) -> Estimate:

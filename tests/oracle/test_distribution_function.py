@@ -8,7 +8,7 @@ from scipy import integrate, stats
 
 from ident_theory import GaussianMixture, GaussianNoise, Model, PiecewiseAffineMap, ReLUNetwork, law
 from ident_theory.errors import UnsupportedError
-from ident_theory.laws.expectation import split_points
+from ident_theory.laws.splits import split_points
 
 
 @given(model=line_models(1))

@@ -122,3 +122,24 @@ def test_bad_input():
         p.kl(q)
     with pytest.raises(InputError, match="rtol"):
         p.entropy(rtol=0.0)
+
+
+def test_two_latents_and_a_scalar_observation():
+    """The same law written with one latent, whose expectations are integrals of the closed form."""
+    one = law(Model(GaussianMixture([0.5, 0.5], [-1, 2], [1, 0.5]), ReLUNetwork([[[1], [-1]], [[1, 2]]], [[0, 1], [0]]),
+                    GaussianNoise("1/2")))
+    two = law(Model(GaussianMixture([0.5, 0.5], [[-1, 0], [2, 1]], [[1, 1], [0.5, 3]]),
+                    ReLUNetwork([[[1, 0], [-1, 0]], [[1, 2]]], [[0, 1], [0]]), GaussianNoise("1/2")))
+    exact, found = one.entropy(), two.entropy(rtol=1e-8)
+    assert found.kind is ErrorKind.ESTIMATED
+    assert abs(exact.value - found.value) <= exact.error + found.error < 1e-6
+    other = gaussian(0, 2)
+    exact, found = one.kl(other), two.kl(other, rtol=1e-8)
+    assert abs(exact.value - found.value) <= exact.error + found.error < 1e-6
+    # Three units in general position, no closed form: the mean over draws.
+    plane = law(Model(GaussianMixture([1], [[0.5, 0]], [[1, 2]]),
+                      ReLUNetwork([[[1, 0], [1, 1], [0.5, -1]], [[1, -0.5, 2]]], [[0, -1, 0], [0]]),
+                      GaussianNoise("1/10")))
+    entropy = plane.entropy(rtol=1e-6)
+    logs = plane.log_density(plane.sample(2000, np.random.default_rng(0)))
+    assert abs(entropy.value + logs.mean()) <= entropy.error + 5 * logs.std() / math.sqrt(2000)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ident_theory import GaussianMixture, GaussianNoise, Model, PiecewiseAffineMap, ReLUNetwork, law
-from ident_theory.laws.expectation import adaptive_integral, split_points
+from ident_theory.laws.expectation import adaptive_integral
+from ident_theory.laws.splits import split_points
 
 POINTS = np.linspace(-30, 30, 25)
 small = st.fractions(-3, 3, max_denominator=4)
