@@ -83,7 +83,7 @@ class NoiseDensity:
         self._scales = np.ones(n)
         self._df = 0.0
         if isinstance(noise, GaussianNoise):
-            root = np.linalg.cholesky(noise.covariance_exact(n).astype(np.float64))
+            root = noise.root(n)
             self.root_precision = np.asarray(np.linalg.inv(root), dtype=np.float64)
         else:
             assert isinstance(noise, IndependentNoise)

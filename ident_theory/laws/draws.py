@@ -7,7 +7,6 @@ import weakref
 import numpy as np
 from scipy import stats
 
-from ident_theory.exact.rationals import to_float
 from ident_theory.laws.base import Law
 from ident_theory.models.model import Model
 from ident_theory.models.noise import GaussianNoise
@@ -46,8 +45,7 @@ def sobol_observations(model: Model, seed: int, count: int) -> FloatArray:
     x = model.decoder(z)
     noise, tail = model.noise, u[:, 1 + m:]
     if isinstance(noise, GaussianNoise):
-        root = np.linalg.cholesky(to_float(noise.covariance_exact(n)))
-        return x + stats.norm.ppf(tail) @ root.T
+        return x + stats.norm.ppf(tail) @ noise.root(n).T
     if noise is None:
         return x
     family = {"laplace": stats.laplace, "logistic": stats.logistic}.get(noise.family)

@@ -252,7 +252,7 @@ def _noise_nodes(model: Model, order: int) -> tuple[FloatArray, FloatArray]:
     """Gauss-Hermite nodes (order**n, n) and weights for Gaussian noise."""
     n = model.observed_dim
     assert isinstance(model.noise, GaussianNoise)
-    root = np.linalg.cholesky(model.noise.covariance_exact(n).astype(np.float64))
+    root = model.noise.root(n)
     nodes, weights = np.polynomial.hermite_e.hermegauss(order)
     weights = weights / weights.sum()
     grid = np.stack(np.meshgrid(*[nodes] * n, indexing="ij"), -1).reshape(-1, n)

@@ -79,7 +79,7 @@ def noise_reach(model: Model) -> tuple[float, float]:
     if noise is None:
         return 0.0, 0.0
     if isinstance(noise, GaussianNoise):
-        return math.sqrt(float(noise.covariance_exact(1)[0, 0])), float(stats.norm.isf(TAIL))
+        return float(noise.root(1)[0, 0]), float(stats.norm.isf(TAIL))
     assert isinstance(noise, IndependentNoise)
     if noise.family == "student":
         return float(noise.scales(1)[0]), float(min(stats.t.isf(1e-15, noise.shape_parameter), 1e30))

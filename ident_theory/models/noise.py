@@ -66,10 +66,15 @@ class GaussianNoise(Value):
             matrix[i, i] = s * s
         return matrix
 
+    def root(self, n: int) -> FloatArray:
+        """Lower triangular L with L L^T the covariance, in float64; standard deviations are never squared."""
+        if self.std_exact is not None:
+            return np.diag(np.broadcast_to(to_float(self.std_exact), (n,)))
+        return np.asarray(np.linalg.cholesky(to_float(self.covariance_exact(n))), dtype=np.float64)
+
     def sample(self, size: int, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw (size, n) noise vectors."""
-        root = np.linalg.cholesky(to_float(self.covariance_exact(n)))
-        return rng.standard_normal((size, n)) @ root.T
+        return rng.standard_normal((size, n)) @ self.root(n).T
 
     def _key(self) -> Hashable:
         return (None if self.std_exact is None else flat_key(self.std_exact),

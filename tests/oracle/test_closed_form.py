@@ -16,11 +16,11 @@ from ident_theory.laws.line import PROMISE, LineLaw
 from ident_theory.laws.line_bounds import line_bounds
 
 
-def check(model: Model, x: np.ndarray) -> None:
+def check(model: Model, x: np.ndarray, digits: int = 120) -> None:
     """Float, bounds and reference agree as promised at one point."""
     exact = LineLaw(model)
     value = float(exact.log_density(x[None])[0])
-    truth = reference_log_density(model, x)
+    truth = reference_log_density(model, x, digits)
     assert math.isfinite(value)
     assert abs(mp.mpf(value) - truth) <= PROMISE * max(1, abs(truth)), (float(truth), value)
     lo, hi = line_bounds(model, exact.pieces, x[None], 1e-12)
@@ -137,3 +137,15 @@ def test_bad_input_is_named():
         law(model, route="magic")
     with pytest.raises(ValueError, match="Generator"):
         exact.sample(3, 7)
+
+
+@pytest.mark.parametrize("std", [1e-200, 1e-30, 1e30, 1e150])
+def test_noise_beyond_any_reason(std):
+    """Standard deviations whose squares leave float64: the density, its bounds, draws and entropy are still there."""
+    model = Model(GaussianMixture([0.5, 0.5], [0, 1], [1, 1]), ReLUNetwork([[[1], [1]], [[1, -0.5]]], [[0, -1], [0]]),
+                  GaussianNoise(std))
+    for x in (0.0, 1.0, 3 * std):
+        check(model, np.array([x]), digits=1000)
+    exact = LineLaw(model)
+    assert np.isfinite(exact.log_density(exact.sample(5, np.random.default_rng(0)))).all()
+    assert np.isfinite(exact.entropy().value)
