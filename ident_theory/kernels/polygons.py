@@ -37,7 +37,12 @@ def log_normal_interval(b: float, t: float) -> float:
         return math.log(0.5 * (math.erf(t * _SQRT_HALF) - math.erf(b * _SQRT_HALF)))
     if t < 0.0:
         b, t = -t, -b
-    width = t - b
+    return log_normal_stretch(b, t - b)
+
+
+@nb.njit(cache=True, nogil=True)
+def log_normal_stretch(b: float, width: float) -> float:
+    """log(Phi(b + width) - Phi(b)) for b >= 0, for callers that know the width better than both ends."""
     fall = width * (b + 0.5 * width)
     if fall < 1.0:  # nearly constant density: integrate about the middle, so that the tails need no subtraction
         middle, half = b + 0.5 * width, 0.5 * width
@@ -48,7 +53,7 @@ def log_normal_interval(b: float, t: float) -> float:
         return math.log(width) + math.log(mean) - 0.5 * middle * middle - _LOG_SQRT_2PI
     ratio = mills(b)
     if fall < 700.0:
-        ratio -= math.exp(-fall) * mills(t)
+        ratio -= math.exp(-fall) * mills(b + width)
     return math.log(ratio) - 0.5 * b * b - _LOG_SQRT_2PI
 
 

@@ -16,9 +16,11 @@ from ident_theory.kernels.elementary import LOWEST
 from ident_theory.kernels.polygon_sums import plane_log_density
 from ident_theory.laws.base import Atoms, ErrorKind, Law, LawKind, LogDensity, observations
 from ident_theory.laws.line import LineLaw
+from ident_theory.laws.noiseless import NoiselessLineLaw
 from ident_theory.laws.parallel import in_parts
 from ident_theory.laws.plane_bounds import TIGHTEST, PlaneBalls, plane_bounds
 from ident_theory.laws.plane_noiseless import NoiselessPlane
+from ident_theory.laws.plane_scalar import NoiselessScalar
 from ident_theory.laws.plane_terms import (
     Component,
     PlaneTerms,
@@ -48,7 +50,12 @@ class PlaneLaw(Law):
     A_k^T\Omega^{-1}A_k)^{-1}`. A component whose covariance has rank 1 is a model with one latent, one of
     rank 0 the term :math:`w_j N(x; f(\mu_j), \Omega)`.
 
-    Without noise the law is supported for n = 2 when every cell has an invertible matrix: the density is
+    Without noise and n = 1 the density is :math:`\sum w_j N(x; a_k\cdot\mu_j + c_k, a_k^T S_j a_k)
+    [\Phi(t_{max}) - \Phi(t_{min})]`: the line :math:`a_k\cdot z + c_k = x` cuts a chord out of the cell, whose
+    conditional mass the bracket is. Cells on which f is constant are atoms. `log_density` describes the
+    continuous part, -inf where no cell reaches x.
+
+    Without noise and n = 2 the law is supported when every cell has an invertible matrix: the density is
     :math:`\sum w_j N(A_k^{-1}(x - c_k); \mu_j, S_j) / |\det A_k|` over the cells that contain the preimage,
     and `log_density` is -inf where no cell maps to. (A constant network gives an atom.)
 
@@ -61,9 +68,9 @@ class PlaneLaw(Law):
     Raises
     ------
     UnsupportedError
-        For other numbers of latents, other noise, or a noiseless scalar observation.
+        For other numbers of latents or other noise.
     DegenerateLawError
-        Without noise, when part of the law lives on a curve or a surface.
+        Without noise and n > 1, when part of the law lives on a curve or a surface.
     """
 
     route = "polygons"
@@ -72,21 +79,24 @@ class PlaneLaw(Law):
         if model.latent_dim != 2 or not isinstance(model.noise, GaussianNoise | None):
             raise UnsupportedError(f"PlaneLaw: expected two latents and Gaussian noise or none, got latent_dim="
                                    f"{model.latent_dim} and noise={model.noise!r}; use ident_theory.law(model)")
-        if model.noise is None:
-            if model.observed_dim == 1:
-                raise UnsupportedError("PlaneLaw: a scalar observation of two latents without noise is not "
-                                       "available; add a little Gaussian noise to the model")
-            if model.observed_dim > 2:
-                raise DegenerateLawError(
-                    f"without noise x lives on a piecewise flat surface in R^{model.observed_dim}, so it has no "
-                    "density there; add Gaussian noise to the model")
-        self._noiseless = None if model.noise is not None else NoiselessPlane(
-            self._cells_of(model), components_of(model.prior))
+        if model.noise is None and model.observed_dim > 2:
+            raise DegenerateLawError(
+                f"without noise x lives on a piecewise flat surface in R^{model.observed_dim}, so it has no "
+                "density there; add Gaussian noise to the model")
+        self._noiseless = None if model.noise is not None else self._without_noise(model)
         super().__init__(model, LawKind.DENSITY if self._noiseless is None else self._noiseless.kind)
 
     @staticmethod
     def _cells_of(model: Model) -> tuple[PlaneCell, ...]:
         return plane_cells(model.decoder)
+
+    @classmethod
+    def _without_noise(cls, model: Model) -> NoiselessPlane | NoiselessScalar:
+        cells, components = cls._cells_of(model), components_of(model.prior)
+        if model.observed_dim == 2:
+            return NoiselessPlane(cells, components)
+        return NoiselessScalar(cells, [c for c in components if c.rank == 2],
+                               [(c.weight, NoiselessLineLaw(line_model(model, c))) for c in components if c.rank < 2])
 
     @cached_property
     def cells(self) -> tuple[PlaneCell, ...]:
@@ -113,7 +123,7 @@ class PlaneLaw(Law):
         """Log density at points, (N, n) or (N,) when n = 1, with an estimated absolute error for each.
 
         With noise every value is finite: what lies below the range of float64 is cut to its lowest number,
-        and has an infinite error.
+        and has an infinite error. Without noise the values are those of the continuous part.
 
         Raises
         ------
@@ -176,7 +186,7 @@ class PlaneLaw(Law):
         return np.minimum(lo, value), np.maximum(hi, value)
 
     def atoms(self) -> Atoms:
-        """Points of positive probability with their masses: one for a constant network without noise."""
+        """Points of positive probability with their masses: without noise, the values on flat cells."""
         return super().atoms() if self._noiseless is None else self._noiseless.atoms()
 
 

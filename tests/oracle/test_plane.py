@@ -284,8 +284,6 @@ def test_noiseless_refusals() -> None:
         PlaneLaw(Model(prior, relu, None))
     with pytest.raises(DegenerateLawError, match="surface"):
         PlaneLaw(Model(prior, ReLUNetwork([np.ones((3, 2))], [np.ones(3)]), None))
-    with pytest.raises(UnsupportedError, match="noise"):
-        PlaneLaw(Model(prior, ReLUNetwork([[[1, 1]]], [[0]]), None))
     with pytest.raises(DegenerateLawError, match="singular"):
         PlaneLaw(Model(GaussianMixture([1], [[0, 0]], [[1, 0]]), ReLUNetwork([[[1, 0], [0, 1]]], [[0, 0]]), None))
     with pytest.raises(UnsupportedError, match="Gaussian"):
