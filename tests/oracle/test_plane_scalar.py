@@ -62,7 +62,7 @@ def mp_folds(prior: GaussianMixture, x: float) -> mp.mpf:
     radius, total = mp.mpf(x), mp.mpf(0)
     for w, mu, s in zip(prior.weights, prior.means, prior.covariances, strict=True):
         (a, b), (_, c) = ((mp.mpf(float(v)) for v in row) for row in s)
-        m1, m2, det = mp.mpf(float(mu[0])), mp.mpf(float(mu[1])), None
+        m1, m2 = mp.mpf(float(mu[0])), mp.mpf(float(mu[1]))
         det = a * c - b * b
         for sign1, sign2 in itertools.product((1, -1), repeat=2):
             def log_density(u: mp.mpf, p=sign1, q=sign2, a=a, b=b, c=c, m1=m1, m2=m2, det=det) -> mp.mpf:
@@ -157,11 +157,10 @@ def test_samples_follow_the_law(slope: float, seed: int) -> None:
 
 
 def test_the_far_tail_is_accurate() -> None:
-    # One cell, a quadrant; by symmetry the chord of x is cut in known proportion: z1, z2 > 0, z1 + z2 = x.
     noiseless = PlaneLaw(Model(GaussianMixture([1], [[0, 0]], [[1, 1]]), RAMPS, None))
     x = np.array([5.0, 40.0, 1e4, 1e100])
     ramps = noiseless.log_density_with_error(x)
-    # One ramp is closed, f = z1 or z2, with probability 1/2 each; both open give the chord of length sqrt(2) x.
+    # With one ramp closed (probability 1/2 each) f is the other latent; with both open the chord has length sqrt(2) x.
     both = norm.logpdf(x, 0, math.sqrt(2)) + np.log1p(-2 * norm.sf(x / math.sqrt(2)))
     np.testing.assert_allclose(ramps.value, np.logaddexp(norm.logpdf(x), both), rtol=1e-14)
     assert (ramps.error <= 1e-14 * np.abs(ramps.value)).all()
@@ -201,7 +200,7 @@ def test_flat_cells_are_atoms() -> None:
 
 
 def test_equal_atoms_are_one_and_constants_are_all() -> None:
-    # A plateau above and one below at the same height: min(relu(z1), 1) + relu(-z1) - 1 on the left of -1.
+    # f = min(relu(z1), 1); a unit of z2 that does not count cuts each plateau into two cells.
     steps = ReLUNetwork([[[1, 0], [1, 0], [0, 1]], [[1, -1, 0]]], [[0, -1, 0], [0]])
     atoms = PlaneLaw(Model(GaussianMixture([1], [[0, 0]], [[1, 1]]), steps, None)).atoms()
     np.testing.assert_array_equal(atoms.locations, [[0.0], [1.0]])
