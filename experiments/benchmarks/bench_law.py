@@ -56,17 +56,17 @@ def x(exact) -> np.ndarray:
 
 
 def test_ours(benchmark, exact, x):
-    measure(benchmark, "ours", kernel(exact), x, POINTS, 9)
+    measure(benchmark, "ours", kernel(exact), x, POINTS, 40)
 
 
 def test_ours_two_threads(benchmark, exact, x):
-    measure(benchmark, "ours, two threads", exact.log_density, x, POINTS, 9)
+    measure(benchmark, "ours, two threads", exact.log_density, x, POINTS, 40)
 
 
 def test_scipy_quad(benchmark, exact, x):
     few = x[:40, 0]
     assert np.abs(scipy_quad(few) - exact.log_density(few)).max() < 1e-8
-    measure(benchmark, "scipy.integrate.quad", scipy_quad, few, len(few), 3)
+    measure(benchmark, "scipy.integrate.quad", scipy_quad, few, len(few), 20)
 
 
 def test_numpy_quadrature(benchmark, exact, x):
@@ -75,7 +75,7 @@ def test_numpy_quadrature(benchmark, exact, x):
     few = part[::13]
     rule = cheapest_numpy_quadrature(few, exact.log_density(few), -11, 75, safe=True)
     benchmark.extra_info["note"] = f"{rule.nodes} nodes, equal accuracy out to log p = -4000"
-    measure(benchmark, "NumPy quadrature", rule, part, len(part), 5)
+    measure(benchmark, "NumPy quadrature", rule, part, len(part), 15)
 
 
 def test_numpy_quadrature_on_samples_only(benchmark, exact, x):
@@ -83,13 +83,13 @@ def test_numpy_quadrature_on_samples_only(benchmark, exact, x):
     part = x[:50_000, 0]
     rule = cheapest_numpy_quadrature(part[:4000], exact.log_density(part[:4000]), -11, 12, safe=False)
     benchmark.extra_info["note"] = f"{rule.nodes} nodes, equal accuracy on samples alone"
-    measure(benchmark, "NumPy quadrature, no tails", rule, part, len(part), 5)
+    measure(benchmark, "NumPy quadrature, no tails", rule, part, len(part), 15)
 
 
 def test_numpy_closed_form(benchmark, exact, x):
     part = x[:50_000, 0]
     assert np.abs(numpy_closed_form(part) - exact.log_density(part)).max() < 1e-12
-    measure(benchmark, "NumPy closed form", numpy_closed_form, part, len(part), 5)
+    measure(benchmark, "NumPy closed form", numpy_closed_form, part, len(part), 30)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -102,7 +102,7 @@ def test_torch_closed_form(benchmark, exact, x, threads):
     try:
         assert np.abs(function(part) - exact.log_density(part)).max() < 1e-12
         measure(benchmark, f"torch closed form, {threads} thread{'s' if threads > 1 else ''}", function, part,
-                len(part), 5)
+                len(part), 15)
     finally:
         torch.set_num_threads(before)
 
@@ -134,7 +134,7 @@ def test_arithmetic_floor(benchmark, x):
 
     values = np.abs(x[:, 0])
     out = np.zeros_like(values)
-    measure(benchmark, "limit: its exponentials and Mills ratios alone", lambda v: floor(v, out), values, POINTS, 5)
+    measure(benchmark, "limit: its exponentials and Mills ratios alone", lambda v: floor(v, out), values, POINTS, 30)
 
 
 @pytest.mark.parametrize(("width", "components", "points"),
