@@ -19,6 +19,11 @@ MAX_BITS = 1 << 16
 _HUGE = float(np.finfo(np.float64).max)
 
 
+def from_float(value: float) -> fmpq:
+    """The dyadic rational that a float64 holds."""
+    return fmpq(*float(value).as_integer_ratio())
+
+
 def settle(function: Callable[[], arb], bits: int, start: int = 128) -> arb:
     """Evaluate a ball at rising precision until its relative error is below ``2**-bits``.
 

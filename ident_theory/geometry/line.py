@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -47,6 +48,11 @@ class LinePieces:
         right = self.breakpoints[k] if k < len(self.breakpoints) else None
         return left, right
 
+    def contains(self, k: int, z: fmpq) -> bool:
+        """Whether `z` belongs to piece `k`; a breakpoint belongs to the piece on its right."""
+        left, right = self.ends(k)
+        return (left is None or left <= z) and (right is None or z < right)
+
     def value(self, k: int, z: fmpq) -> Vector:
         """The affine map of piece `k` at `z`."""
         return tuple(a * z + c for a, c in zip(self.slopes[k], self.intercepts[k], strict=True))
@@ -91,14 +97,15 @@ def _network_pieces(network: ReLUNetwork) -> tuple[list[fmpq], list[Vector], lis
     for layer in range(network.depth):
         rows = [[rational(v) for v in row] for row in network.weights_exact[layer]]
         bias = [rational(v) for v in network.biases_exact[layer]]
-        slopes = [tuple(_dot(row, a) for row in rows) for a in slopes]
-        intercepts = [tuple(_dot(row, c) + b for row, b in zip(rows, bias, strict=True)) for c in intercepts]
+        slopes = [tuple(dot(row, a) for row in rows) for a in slopes]
+        intercepts = [tuple(dot(row, c) + b for row, b in zip(rows, bias, strict=True)) for c in intercepts]
         if layer < network.depth - 1:
             breaks, slopes, intercepts = _activate(breaks, slopes, intercepts, negative)
     return breaks, slopes, intercepts
 
 
-def _dot(row: list[fmpq], vector: Vector) -> fmpq:
+def dot(row: Sequence[fmpq], vector: Sequence[fmpq]) -> fmpq:
+    """Inner product of rationals, zeros skipped."""
     total = fmpq(0)
     for w, v in zip(row, vector, strict=True):
         if w and v:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flint import fmpq
 
 from ident_theory.errors import InputError
-from ident_theory.geometry.line import rational
+from ident_theory.geometry.line import dot, rational
 from ident_theory.models.network import ReLUNetwork
 from ident_theory.models.piecewise import PiecewiseAffineMap
 
@@ -143,17 +143,9 @@ def plane_cells(decoder: ReLUNetwork | PiecewiseAffineMap) -> tuple[PlaneCell, .
 
 def _affine(cell: PlaneCell, rows: list[list[fmpq]], bias: list[fmpq]) -> PlaneCell:
     """Follow the map of a cell by x -> W x + b."""
-    matrix = tuple((_dot(row, [a for a, _ in cell.matrix]), _dot(row, [a for _, a in cell.matrix])) for row in rows)
-    offset = tuple(_dot(row, cell.offset) + b for row, b in zip(rows, bias, strict=True))
+    matrix = tuple((dot(row, [a for a, _ in cell.matrix]), dot(row, [a for _, a in cell.matrix])) for row in rows)
+    offset = tuple(dot(row, cell.offset) + b for row, b in zip(rows, bias, strict=True))
     return PlaneCell(cell.corners, matrix, offset)
-
-
-def _dot(row: list[fmpq], vector: list[fmpq] | Vector) -> fmpq:
-    total = fmpq(0)
-    for w, v in zip(row, vector, strict=True):
-        if w and v:
-            total += w * v
-    return total
 
 
 def _activate(cell: PlaneCell, negative: fmpq) -> list[PlaneCell]:

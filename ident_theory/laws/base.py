@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import enum
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,6 +171,28 @@ class Law(abc.ABC):
         if self.kind is not LawKind.DENSITY:
             raise DegenerateLawError(f"{what}: needs a law with a density on R^{self.observed_dim}, but this law is: "
                                      f"{self.kind.value}. Add noise to the model, or compare the parts separately.")
+
+
+#: A float64 interval cannot be tighter than two neighbouring numbers.
+TIGHTEST = 4e-16
+
+
+def check_width(rtol: float) -> None:
+    """Refuse a relative width that no float64 interval can have."""
+    if not (math.isfinite(rtol) and rtol >= TIGHTEST):
+        raise InputError(f"log_density_bounds: expected rtol >= {TIGHTEST:g} (the spacing of float64), got rtol={rtol}")
+
+
+def add_logs(a: FloatArray, a_error: FloatArray, b: FloatArray, b_error: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """log(exp(a) + exp(b)), -inf included, with the errors weighted by the shares."""
+    total = np.logaddexp(a, b)
+    some = np.isfinite(total)
+    error = np.zeros(len(total))
+    for log, doubt in ((a, a_error), (b, b_error)):
+        share = np.exp(log[some] - total[some])
+        error[some] += np.where(share > 0, doubt[some], 0.0) * share
+    error[some] += 2 * np.finfo(np.float64).eps * np.maximum(1.0, np.abs(total[some]))
+    return total, error
 
 
 def observations(x: Any, n: int) -> FloatArray:

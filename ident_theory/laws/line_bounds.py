@@ -6,23 +6,20 @@ and every determinant are rational numbers, and balls enter only with roots, exp
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from flint import arb, ctx, fmpq, fmpq_mat
 
-from ident_theory.errors import BudgetExceeded, InputError
-from ident_theory.exact.balls import MAX_BITS, outward, scaled_mass
+from ident_theory.errors import BudgetExceeded
+from ident_theory.exact.balls import MAX_BITS, from_float, outward, scaled_mass
 from ident_theory.geometry.line import LinePieces, rational
+from ident_theory.laws.base import check_width
 from ident_theory.laws.line_terms import Component, components_of
 from ident_theory.models.model import Model
 from ident_theory.models.noise import GaussianNoise
 from ident_theory.models.value import FloatArray
-
-#: A float64 interval cannot be tighter than two neighbouring numbers.
-TIGHTEST = 4e-16
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class LineBalls:
     def _term(self, pieces: LinePieces, k: int, component: Component, determinant: fmpq) -> _Term | None:
         left, right = pieces.ends(k)
         if component.variance == 0:
-            if (left is not None and component.mean < left) or (right is not None and component.mean >= right):
+            if not pieces.contains(k, component.mean):
                 return None
             left = right = None
         slope = pieces.slopes[k]
@@ -121,11 +118,10 @@ class LineBalls:
 
 def line_bounds(model: Model, pieces: LinePieces, points: FloatArray, rtol: float) -> tuple[FloatArray, FloatArray]:
     """Float64 intervals that contain the log density at each row of `points`."""
-    if not (math.isfinite(rtol) and rtol >= TIGHTEST):
-        raise InputError(f"log_density_bounds: expected rtol >= {TIGHTEST:g} (the spacing of float64), got rtol={rtol}")
+    check_width(rtol)
     balls = LineBalls(model, pieces)
     lo, hi = np.empty(len(points)), np.empty(len(points))
     for i, row in enumerate(points):
-        exact = [fmpq(*float(v).as_integer_ratio()) for v in row]
+        exact = [from_float(v) for v in row]
         lo[i], hi[i] = outward(balls.log_density(exact, rtol))
     return lo, hi

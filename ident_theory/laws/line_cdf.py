@@ -41,7 +41,7 @@ def line_cdf(model: Model, pieces: LinePieces, x: FloatArray) -> FloatArray:
 def _term(pieces: LinePieces, k: int, component: Component, noise: arb, x: FloatArray) -> FloatArray:
     left, right = pieces.ends(k)
     if component.variance == 0:
-        if (left is not None and component.mean < left) or (right is not None and component.mean >= right):
+        if not pieces.contains(k, component.mean):
             return np.zeros(len(x))
         return ndtr(_residual(x, to_pair(pieces.value(k, component.mean)[0])) / to_float(noise))
     tau = arb(component.variance).sqrt()

@@ -170,7 +170,7 @@ def _terms_of_piece(pieces: LinePieces, k: int, components: Sequence[Component],
     for component in components:
         weight = arb(component.weight).log()
         degenerate = component.variance == 0
-        if degenerate and not _contains(left, right, component.mean):
+        if degenerate and not pieces.contains(k, component.mean):
             continue
         if pieces.is_flat(k):
             logs.append(weight if degenerate else weight + log_mass(
@@ -185,10 +185,6 @@ def _terms_of_piece(pieces: LinePieces, k: int, components: Sequence[Component],
         center = to_pair(frame.coordinate(pieces.intercepts[k]))
         terms.append((PEAK, _row(base + log_sum(logs), center, 1 / frame.scale), _NO_SERIES))
     return terms
-
-
-def _contains(left: fmpq | None, right: fmpq | None, z: fmpq) -> bool:
-    return (left is None or left <= z) and (right is None or z < right)
 
 
 def _sloped_term(pieces: LinePieces, k: int, component: Component, frame: Frame, base: arb) -> Term:

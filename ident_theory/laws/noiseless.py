@@ -12,10 +12,10 @@ import numpy as np
 from flint import arb, ctx, fmpq
 from scipy.special import ndtr
 
-from ident_theory.errors import InputError, UnsupportedError
-from ident_theory.exact.balls import log_mass, log_sum, outward, settle, to_float, to_pair
+from ident_theory.errors import UnsupportedError
+from ident_theory.exact.balls import from_float, log_mass, log_sum, outward, settle, to_float, to_pair
 from ident_theory.geometry.line import LinePieces, line_pieces
-from ident_theory.laws.base import Atoms, ErrorKind, Law, LawKind, LogDensity, observations
+from ident_theory.laws.base import Atoms, ErrorKind, Law, LawKind, LogDensity, check_width, observations
 from ident_theory.laws.line_terms import BITS, Component, components_of
 from ident_theory.models.model import Model
 from ident_theory.models.value import FloatArray
@@ -87,10 +87,9 @@ class NoiselessLineLaw(Law):
         """Atoms with their masses, sorted by location; pieces with one image are one atom."""
         places: dict[tuple[fmpq, ...], list[tuple[int, Component]]] = {}
         for k in range(self.pieces.n_pieces):
-            left, right = self.pieces.ends(k)
             for component in self._components:
                 if component.variance == 0:
-                    if (left is None or left <= component.mean) and (right is None or component.mean < right):
+                    if self.pieces.contains(k, component.mean):
                         places.setdefault(self.pieces.value(k, component.mean), []).append((k, component))
                 elif self.pieces.is_flat(k):
                     places.setdefault(self.pieces.intercepts[k], []).append((k, component))
@@ -169,14 +168,13 @@ class NoiselessLineLaw(Law):
         if self.observed_dim != 1:
             raise UnsupportedError("log_density_bounds: for noiseless laws with n = 1; whether a float lies on a "
                                    f"curve in R^{self.observed_dim} has no rigorous answer")
-        if not (math.isfinite(rtol) and rtol >= 4e-16):
-            raise InputError(f"log_density_bounds: expected rtol >= 4e-16 (the spacing of float64), got rtol={rtol}")
+        check_width(rtol)
         points = observations(x, 1)
         value = self.log_density(points)
         lo, hi = np.empty(len(points)), np.empty(len(points))
         bits = max(64, math.ceil(-math.log2(rtol)) + 4)
         for i, row in enumerate(points[:, 0]):
-            point = fmpq(*float(row).as_integer_ratio())
+            point = from_float(row)
             if any(self._reaches(branch, point) for branch in self._branches):
                 lo[i], hi[i] = outward(_log_settled(partial(self._density, point), bits))
             else:

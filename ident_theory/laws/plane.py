@@ -14,11 +14,11 @@ from ident_theory.geometry.line import rational
 from ident_theory.geometry.plane import PlaneCell, plane_cells
 from ident_theory.kernels.elementary import LOWEST
 from ident_theory.kernels.polygon_sums import plane_log_density
-from ident_theory.laws.base import Atoms, ErrorKind, Law, LawKind, LogDensity, observations
+from ident_theory.laws.base import TIGHTEST, Atoms, ErrorKind, Law, LawKind, LogDensity, add_logs, observations
 from ident_theory.laws.line import LineLaw
 from ident_theory.laws.noiseless import NoiselessLineLaw
 from ident_theory.laws.parallel import in_parts
-from ident_theory.laws.plane_bounds import TIGHTEST, PlaneBalls, plane_bounds
+from ident_theory.laws.plane_bounds import PlaneBalls, plane_bounds
 from ident_theory.laws.plane_noiseless import NoiselessPlane
 from ident_theory.laws.plane_scalar import NoiselessScalar
 from ident_theory.laws.plane_terms import (
@@ -141,7 +141,7 @@ class PlaneLaw(Law):
                      POINTS_PER_THREAD)
         for weight, law in self.singular_parts:
             part = law.log_density_with_error(points)
-            value, error = _log_sum(value, error, part.value + np.log(ratio(weight)), part.error)
+            value, error = add_logs(value, error, part.value + np.log(ratio(weight)), part.error)
         return LogDensity(np.maximum(value, LOWEST), error, ErrorKind.ESTIMATED)
 
     def log_density_bounds(self, x: Any, rtol: float = 1e-12) -> tuple[FloatArray, FloatArray]:
@@ -213,12 +213,3 @@ def line_model(model: Model, component: Component) -> Model:
 def _widened(value: FloatArray, sign: float) -> FloatArray:
     """Move a log outwards by more than the rounding errors of adding a weight and of logaddexp."""
     return value + sign * 8 * np.finfo(np.float64).eps * (1 + np.abs(np.where(np.isfinite(value), value, 0.0)))
-
-
-def _log_sum(a: FloatArray, a_error: FloatArray, b: FloatArray, b_error: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """log(exp(a) + exp(b)) with the errors weighted by the shares."""
-    total = np.logaddexp(a, b)
-    share_a = np.exp(np.minimum(a - total, 0.0))
-    share_b = np.exp(np.minimum(b - total, 0.0))
-    error = np.where(share_a > 0, a_error, 0.0) * share_a + np.where(share_b > 0, b_error, 0.0) * share_b
-    return total, error + 4e-16 * np.maximum(1.0, np.abs(total))

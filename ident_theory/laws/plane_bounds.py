@@ -20,14 +20,13 @@ from typing import Any
 import numpy as np
 from flint import acb, arb, ctx, fmpq, fmpq_mat
 
-from ident_theory.errors import BudgetExceeded, InputError
-from ident_theory.exact.balls import outward, scaled_mass, scaled_tail
+from ident_theory.errors import BudgetExceeded
+from ident_theory.exact.balls import from_float, outward, scaled_mass, scaled_tail
 from ident_theory.kernels.polygons import TIGHT, log_polygon_mass, nearest_points
+from ident_theory.laws.base import check_width
 from ident_theory.laws.plane_terms import PlaneTerms, Posterior, ratio
 from ident_theory.models.value import FloatArray
 
-#: A float64 interval cannot be tighter than two neighbouring numbers.
-TIGHTEST = 4e-16
 #: Relative accuracy of the integrals in bits, tried in turn.
 BITS = (60, 120, 240)
 
@@ -98,17 +97,17 @@ class PlaneBalls:
             frame = _frame(pair, mean, axis)
             least = frame.least
             if math.isfinite(log_mass):
-                guess = _rational(log_mass)
+                guess = from_float(log_mass)
             else:  # beyond the range of float64
                 guess = -least * least / frame.u_variance / 2 if least is not None and least > 0 else fmpq(0)
-            plans.append((exponent + _rational(float(factor.log().mid())), guess, factor, frame))
+            plans.append((exponent + from_float(float(factor.log().mid())), guess, factor, frame))
         best = max(plan[0] + plan[1] for plan in plans)
         if math.isfinite(log_other):
-            best = max(best, _rational(log_other))
-        slack = _rational((bits + 8) * math.log(2) + math.log(len(plans)))
+            best = max(best, from_float(log_other))
+        slack = from_float((bits + 8) * math.log(2) + math.log(len(plans)))
         total = arb(0)
         for level, guess, factor, frame in plans:
-            shrunk = factor * arb(level - _rational(float(factor.log().mid())) - best).exp()
+            shrunk = factor * arb(level - from_float(float(factor.log().mid())) - best).exp()
             bound = shrunk * _bound(frame)
             if level + guess < best - slack:
                 total += arb(0).union(bound)
@@ -184,7 +183,7 @@ def _mass(frame: _Frame, guess: fmpq, bits: int) -> arb:
     spread = arb(frame.u_variance).sqrt()
     # What lies beyond `reach` standard deviations is below the tolerance.
     reach = math.sqrt(2 * (max(0.0, -ratio(guess)) + (bits + 10) * math.log(2)))
-    limit = _rational(min(reach * math.sqrt(ratio(frame.u_variance)), 1e300))
+    limit = from_float(min(reach * math.sqrt(ratio(frame.u_variance)), 1e300))
     if frame.least is not None and frame.least > limit / 2:
         limit = 2 * frame.least
     tail = arb(0).union(2 * scaled_tail(arb(limit) / spread)
@@ -244,10 +243,6 @@ def _panel(frame: _Frame, lo: fmpq, hi: fmpq, bottom: _Chord | None, top: _Chord
     return acb.integral(integrand, acb(start), acb(stop), rel_tol=tolerance, abs_tol=tolerance).real
 
 
-def _rational(value: float) -> fmpq:
-    return fmpq(*value.as_integer_ratio())
-
-
 def plane_bounds(balls: PlaneBalls | None, points: FloatArray, other_lo: FloatArray, other_hi: FloatArray,
                  rtol: float) -> tuple[FloatArray, FloatArray]:
     """Float64 intervals that contain the log density at each row of `points`.
@@ -267,16 +262,15 @@ def plane_bounds(balls: PlaneBalls | None, points: FloatArray, other_lo: FloatAr
     BudgetExceeded
         When the largest precision does not reach the width.
     """
-    if not (math.isfinite(rtol) and rtol >= TIGHTEST):
-        raise InputError(f"log_density_bounds: expected rtol >= {TIGHTEST:g} (the spacing of float64), got rtol={rtol}")
+    check_width(rtol)
     lo, hi = np.empty(len(points)), np.empty(len(points))
     for i, row in enumerate(points):
-        exact = [_rational(float(v)) for v in row]
+        exact = [from_float(float(v)) for v in row]
         for bits in BITS:
             with ctx.workprec(2 * bits + 64):
                 other = None
                 if other_hi[i] > -np.inf:
-                    other = arb(_rational(float(max(other_lo[i], -1e308)))).union(arb(float(other_hi[i])))
+                    other = arb(from_float(float(max(other_lo[i], -1e308)))).union(arb(float(other_hi[i])))
                 value = other
                 if balls is not None:
                     exponent, density = balls.density(exact, bits, float(other_hi[i]))

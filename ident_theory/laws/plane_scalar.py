@@ -22,7 +22,7 @@ from ident_theory.exact.balls import to_float, to_pair
 from ident_theory.geometry.plane import PlaneCell
 from ident_theory.kernels.chords import chord_log_density
 from ident_theory.kernels.polygon_sums import plane_log_density
-from ident_theory.laws.base import Atoms, LawKind
+from ident_theory.laws.base import Atoms, LawKind, add_logs
 from ident_theory.laws.line_terms import BITS
 from ident_theory.laws.noiseless import NoiselessLineLaw
 from ident_theory.laws.parallel import in_parts
@@ -110,7 +110,7 @@ class NoiselessScalar:
                 part = law.log_density_with_error(x)
             with ctx.workprec(BITS):
                 share = to_float(arb(weight).log())
-            value, error = _added(value, error, part.value + share, part.error)
+            value, error = add_logs(value, error, part.value + share, part.error)
         return value, error
 
     def atoms(self) -> Atoms:
@@ -203,15 +203,3 @@ def _log_prior_mass(cells: Sequence[PlaneCell], components: Sequence[Component])
     value, error = np.empty(1), np.empty(1)
     plane_log_density(np.zeros((1, 1)), *plane_terms(pairs, 1).arguments(), value, error)
     return float(value[0]) + 0.5 * math.log(2 * math.pi)
-
-
-def _added(a: FloatArray, a_error: FloatArray, b: FloatArray, b_error: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """log(exp(a) + exp(b)), -inf included, with the errors weighted by the shares."""
-    total = np.logaddexp(a, b)
-    some = np.isfinite(total)
-    error = np.zeros(len(total))
-    for log, doubt in ((a, a_error), (b, b_error)):
-        share = np.exp(log[some] - total[some])
-        error[some] += np.where(share > 0, doubt[some], 0.0) * share
-    error[some] += 2 * _EPS * np.maximum(1.0, np.abs(total[some]))
-    return total, error
