@@ -7,6 +7,9 @@ the row says two.
 
 from __future__ import annotations
 
+import itertools
+from fractions import Fraction
+
 import numba
 import numpy as np
 import pytest
@@ -19,10 +22,12 @@ from problem import (
     torch_closed_form,
 )
 
-from ident_theory import law
+from ident_theory import GaussianMixture, Model, law
+from ident_theory.geometry.line import line_pieces
 from ident_theory.kernels.closed_form import line_log_density
 from ident_theory.kernels.elementary import exp_nonpositive, mills
 from ident_theory.laws.line import LineLaw
+from ident_theory.laws.line_terms import components_of
 
 POINTS = 1_000_000
 
@@ -149,11 +154,19 @@ def test_cost_is_linear(benchmark, width, components, points):
 
 def test_building_a_law(benchmark):
     def build(_: None) -> None:
+        line_pieces.cache_clear()
+        components_of.cache_clear()
         exact = LineLaw(MODEL)
         assert exact._terms.terms.size
 
     measure(benchmark, "building the law (pieces and constants)", build, None, 1, 50)
 
 
-def test_cross_entropy(benchmark, exact):
-    measure(benchmark, "cross-entropy to 1e-10 (one landscape point)", exact.cross_entropy, exact, 1, 50)
+def test_landscape_point(benchmark, exact):
+    means = itertools.count(1)
+
+    def point(_: None) -> None:
+        prior = GaussianMixture(MODEL.prior.weights_exact, [-2, Fraction(-next(means), 100), 3], [1, 1, 1])
+        exact.cross_entropy(law(Model(prior, MODEL.decoder, MODEL.noise)))
+
+    measure(benchmark, "one landscape point: a new model, its law, cross-entropy to 1e-10", point, None, 1, 50)

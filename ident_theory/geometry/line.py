@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from flint import fmpq
 
@@ -67,6 +68,11 @@ def rational(value: Fraction) -> fmpq:
     return fmpq(value.numerator, value.denominator)
 
 
+#: Models are values, so what follows from one is worked out once; a landscape asks for its truth at every point.
+REMEMBERED = 64
+
+
+@lru_cache(REMEMBERED)
 def line_pieces(decoder: ReLUNetwork | PiecewiseAffineMap) -> LinePieces:
     """Split the line into the maximal intervals on which a decoder with m = 1 is affine.
 

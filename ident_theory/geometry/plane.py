@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flint import fmpq
 
 from ident_theory.errors import InputError
-from ident_theory.geometry.line import dot, rational
+from ident_theory.geometry.line import REMEMBERED, dot, rational
 from ident_theory.models.network import ReLUNetwork
 from ident_theory.models.piecewise import PiecewiseAffineMap
 
@@ -116,6 +117,7 @@ class PlaneCell:
         return 2 if any(first[0] * row[1] != first[1] * row[0] for row in rows[1:]) else 1
 
 
+@lru_cache(REMEMBERED)
 def plane_cells(decoder: ReLUNetwork | PiecewiseAffineMap) -> tuple[PlaneCell, ...]:
     """Split the plane into convex cells on each of which a network with m = 2 is affine.
 

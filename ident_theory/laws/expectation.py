@@ -159,10 +159,10 @@ def _on_the_line(p: Law, q: Law, rtol: float, ratio: bool) -> Estimate:
         out[live] = density[live] * ((log_p[live] if ratio else 0.0) - log_q)
         return out
 
-    splits = (split_points(p.model, line_pieces(p.model.decoder)) if p.model.latent_dim == 1
+    splits = (split_points(p.model) if p.model.latent_dim == 1
               else split_points_of_plane(p))
     if q is not p and q.model.latent_dim == 1:
-        inner = split_points(q.model, line_pieces(q.model.decoder))
+        inner = split_points(q.model)
         splits = np.union1d(splits, inner[(inner > splits[0]) & (inner < splits[-1])])
     value, error = adaptive_integral(weighted, splits, rtol)
     return Estimate(total + value, error, ErrorKind.ESTIMATED)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from flint import arb, arb_mat, ctx, fmpq
 
 from ident_theory.exact.balls import log_mass, log_sum, to_float, to_pair
-from ident_theory.geometry.line import LinePieces, rational
+from ident_theory.geometry.line import REMEMBERED, LinePieces, rational
 from ident_theory.kernels.closed_form import SERIES_TERMS
 from ident_theory.models.mixture import GaussianMixture
 from ident_theory.models.noise import GaussianNoise
@@ -69,12 +70,13 @@ class LineTerms:
     reach: float  # observations beyond this overflow when squared
 
 
-def components_of(prior: GaussianMixture) -> list[Component]:
+@lru_cache(REMEMBERED)
+def components_of(prior: GaussianMixture) -> tuple[Component, ...]:
     """Components with positive weight, equal ones merged."""
     reduced = prior.reduced()
-    return [Component(rational(w), rational(mu[0]), rational(sigma[0, 0]))
-            for w, mu, sigma in zip(reduced.weights_exact, reduced.means_exact, reduced.covariances_exact,
-                                    strict=True)]
+    return tuple(Component(rational(w), rational(mu[0]), rational(sigma[0, 0]))
+                 for w, mu, sigma in zip(reduced.weights_exact, reduced.means_exact, reduced.covariances_exact,
+                                         strict=True))
 
 
 def line_terms(pieces: LinePieces, components: Sequence[Component], noise: GaussianNoise) -> LineTerms:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
 
-from ident_theory.geometry.line import LinePieces
+from ident_theory.geometry.line import REMEMBERED, line_pieces
 from ident_theory.geometry.plane import plane_cells
 from ident_theory.laws.base import Law
 from ident_theory.laws.draws import draws
@@ -20,12 +21,14 @@ from ident_theory.models.value import FloatArray
 TAIL = 1e-22
 
 
-def split_points(model: Model, pieces: LinePieces) -> FloatArray:
+@lru_cache(REMEMBERED)
+def split_points(model: Model) -> FloatArray:
     """Where a law on the line has its features: the ends of the range first and last.
 
     Images of breakpoints and flat pieces with the noise scale around them, images of the components with
     theirs; the range leaves out a probability below 1e-21 a component.
     """
+    pieces, components = line_pieces(model.decoder), components_of(model.prior)
     noise, reach = noise_reach(model)
     steps = [0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0, 10.0]  # fine enough that no node pattern misses a spike's flank
     while steps[-1] < reach:
@@ -38,7 +41,7 @@ def split_points(model: Model, pieces: LinePieces) -> FloatArray:
     for k in range(pieces.n_pieces):
         left, right = (None if end is None else float(end) for end in pieces.ends(k))
         a, c = float(pieces.slopes[k][0]), float(pieces.intercepts[k][0])
-        for component in components_of(model.prior):
+        for component in components:
             mu, tau = float(component.mean), math.sqrt(float(component.variance))
             z_low = mu - z_reach * tau if left is None else max(left, mu - z_reach * tau)
             z_high = mu + z_reach * tau if right is None else min(right, mu + z_reach * tau)
@@ -52,7 +55,9 @@ def split_points(model: Model, pieces: LinePieces) -> FloatArray:
             inner = a * mu + c + spread * bell
             points.extend(inner[(inner > ends[0]) & (inner < ends[1])])
     inside = np.array([x for x in points if low < x < high])
-    return np.unique(np.concatenate([[low], inside, [high if high > low else np.nextafter(low, math.inf)]]))
+    out = np.unique(np.concatenate([[low], inside, [high if high > low else np.nextafter(low, math.inf)]]))
+    out.flags.writeable = False
+    return out
 
 
 def split_points_of_plane(p: Law) -> FloatArray:

@@ -16,7 +16,7 @@ from ident_theory.laws.splits import split_points
 def test_is_the_integral_of_the_density(model):
     """Between two quantile-like points; 1e-10 is the tolerance asked of the quadrature."""
     exact = law(model)
-    splits = split_points(model, exact.pieces)
+    splits = split_points(model)
     draws = np.quantile(exact.sample(400, np.random.default_rng(0)), [0.1, 0.5, 0.9])
     cdf = exact.cdf(draws)
     assert (np.diff(cdf) >= -1e-13).all()
@@ -32,7 +32,7 @@ def test_is_the_integral_of_the_density(model):
 @settings(max_examples=60)
 def test_limits_and_monotonicity(model):
     exact = law(model)
-    splits = split_points(model, exact.pieces)
+    splits = split_points(model)
     x = np.linspace(splits[0], splits[-1], 201)
     values = exact.cdf(x)
     assert (np.diff(values) >= -1e-12).all()
