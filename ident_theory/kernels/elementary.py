@@ -13,8 +13,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-#: Where exponents are cut: exp(-708) is the smallest power that is not denormal.
-EXP_FLOOR = -708.0
+#: Where exponents are cut. Products with such a power stay normal numbers: arithmetic on denormal ones is ten times slower.
+EXP_FLOOR = -600.0
 #: Most negative finite float64; stands for "no probability yet" and is what log densities are clamped to.
 LOWEST = -np.finfo(np.float64).max
 INV_SQRT_2PI = 0.3989422804014327
@@ -60,7 +60,7 @@ def _from_bits(typing_context: Any, i: Any) -> Any:
 
 @nb.njit(inline="always")
 def exp_nonpositive(x: float) -> float:
-    """exp(x) for x <= 0, relative error below 4e-16; arguments under -708 give exp(-708), not zero."""
+    """exp(x) for x <= 0, relative error below 4e-16; arguments under -600 give exp(-600), not zero."""
     y = max(x, EXP_FLOOR)
     shifted = fma(y, _LOG2E, _SHIFTER)
     n = shifted - _SHIFTER

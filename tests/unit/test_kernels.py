@@ -48,14 +48,14 @@ def test_mills_ratio():
 
 def test_exponential():
     """Relative error below 4e-16 down to the floor; below it the floor."""
-    x = -np.concatenate([[0.0], 10 ** np.random.default_rng(0).uniform(-18, np.log10(707), 4000)])
+    x = -np.concatenate([[0.0], 10 ** np.random.default_rng(0).uniform(-18, np.log10(599), 4000)])
     out = np.empty_like(x)
     exp_all(x, out)
     assert max(abs(mp.mpf(float(v)) / mp.exp(mp.mpf(float(t))) - 1) for v, t in zip(out, x, strict=True)) < 4e-16
-    tail = np.array([-709.0, -1e5, -1.7e308, -np.inf])
+    tail = np.array([-601.0, -1e5, -1.7e308, -np.inf])
     exp_all(tail, tail)
     assert (tail > 0).all()
-    assert (tail < 4e-308).all()
+    assert (tail < 3e-261).all()
 
 
 @given(st.integers(-10**40, 10**40), st.integers(-10**40, 10**40), st.integers(1, 10**30), st.integers(-3, 3))
