@@ -45,10 +45,13 @@ class ModelError(InputError):
     """A model was described with mistakes; ``problems`` lists all of them."""
 
     def __init__(self, problems: Sequence[Problem], where: str = "model") -> None:
-        self.problems = tuple(problems)
+        self.problems, self.where = tuple(problems), where
         count = len(self.problems)
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
         super().__init__(f"{where}: {count} mistake{'s' if count != 1 else ''}\n{lines}")
+
+    def __reduce__(self) -> tuple[type[ModelError], tuple[Sequence[Problem], str]]:
+        return type(self), (self.problems, self.where)  # so that it comes whole out of another process
 
 
 class SpecError(ModelError):
@@ -69,3 +72,7 @@ class BudgetExceeded(IdentTheoryError):
 
 class StoreMismatchError(IdentTheoryError):
     """A stored result belongs to other settings; the message names them. Start afresh or choose another place."""
+
+
+class StoreWriteError(IdentTheoryError):
+    """A result could not be written; what was stored before stays usable. Free space or rights and run again."""

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-#: Where exponents are cut. Products with such a power stay normal numbers: arithmetic on denormal ones is ten times slower.
+#: Where exponents are cut: products with such a power stay normal, and arithmetic on denormals is ten times slower.
 EXP_FLOOR = -600.0
 #: Most negative finite float64; stands for "no probability yet" and is what log densities are clamped to.
 LOWEST = -np.finfo(np.float64).max

@@ -55,6 +55,17 @@ def load(path: str | Path) -> Model:
     SpecError
         Lists every mistake with its path in the file; also for a file that is missing or no text.
     """
+    return from_dict(read_tree(path), str(path))
+
+
+def read_tree(path: str | Path) -> dict[str, Any]:
+    """The nested dictionaries of a TOML or JSON file, decimals as Decimal.
+
+    Raises
+    ------
+    SpecError
+        For a file that is missing, no text, or neither TOML nor JSON.
+    """
     file = Path(path)
     formats: dict[str, Format] = {".toml": "toml", ".json": "json"}
     if file.is_dir():
@@ -70,14 +81,15 @@ def load(path: str | Path) -> Model:
     except UnicodeDecodeError as error:
         _refuse(str(file), f"byte {error.start}", "text in UTF-8",
                 f"the byte 0x{error.object[error.start]:02x} ({error.reason})", "save the file as UTF-8")
-    return _model(text, formats[file.suffix.lower()], str(file))
+    return _parse(text, formats[file.suffix.lower()], str(file))
 
 
 def loads(text: str, format: Format = "toml") -> Model:
     """Read a model from text in TOML or JSON; see `load`."""
     if format not in ("toml", "json"):
         raise InputError(f'format: expected "toml" or "json", got format={format!r}')
-    return _model(text, format, f"model in {format.upper()}")
+    where = f"model in {format.upper()}"
+    return from_dict(_parse(text, format, where), where)
 
 
 def from_dict(tree: Mapping[str, Any], where: str = "model") -> Model:
@@ -103,7 +115,7 @@ def from_dict(tree: Mapping[str, Any], where: str = "model") -> Model:
         raise SpecError(error.problems, where) from None
 
 
-def _model(text: str, format: Format, where: str) -> Model:
+def _parse(text: str, format: Format, where: str) -> dict[str, Any]:
     try:
         tree = _parse_toml(text) if format == "toml" else _parse_json(text)
     except tomllib.TOMLDecodeError as error:
@@ -117,7 +129,7 @@ def _model(text: str, format: Format, where: str) -> Model:
         _refuse(where, "file", format.upper(), str(error))
     if not isinstance(tree, dict):
         _refuse(where, "file", "an object with prior, decoder and noise", f"a {type(tree).__name__}")
-    return from_dict(tree, where)
+    return tree
 
 
 def _parse_toml(text: str) -> Any:
