@@ -18,9 +18,21 @@ if TYPE_CHECKING:
         Problem,
         SpecError,
         StoreMismatchError,
+        StoreWriteError,
         UnsupportedError,
     )
-    from ident_theory.landscape import Plane, Slice, landscape_plane, landscape_slice, load_landscape
+    from ident_theory.landscape import (
+        ParameterFamily,
+        Plane,
+        SearchResult,
+        Slice,
+        landscape_plane,
+        landscape_slice,
+        load_family,
+        load_landscape,
+        load_search,
+        search,
+    )
     from ident_theory.laws import Law, law
     from ident_theory.models import (
         GaussianMixture,
@@ -38,8 +50,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "errors": ("BudgetExceeded", "DegenerateLawError", "IdentTheoryError", "InputError", "ModelError", "Problem",
-               "SpecError", "StoreMismatchError", "UnsupportedError"),
-    "landscape": ("Plane", "Slice", "landscape_plane", "landscape_slice", "load_landscape"),
+               "SpecError", "StoreMismatchError", "StoreWriteError", "UnsupportedError"),
+    "landscape": ("ParameterFamily", "Plane", "SearchResult", "Slice", "landscape_plane", "landscape_slice",
+                  "load_family", "load_landscape", "load_search", "search"),
     "laws": ("Law", "law"),
     "models": ("GaussianMixture", "GaussianNoise", "LaplaceNoise", "LogisticNoise", "Model", "PiecewiseAffineMap",
                "ReLUNetwork", "StudentNoise"),
@@ -59,13 +72,16 @@ __all__ = [
     "LogisticNoise",
     "Model",
     "ModelError",
+    "ParameterFamily",
     "PiecewiseAffineMap",
     "Plane",
     "Problem",
     "ReLUNetwork",
+    "SearchResult",
     "Slice",
     "SpecError",
     "StoreMismatchError",
+    "StoreWriteError",
     "StudentNoise",
     "UnsupportedError",
     "__version__",
@@ -73,8 +89,11 @@ __all__ = [
     "landscape_slice",
     "law",
     "load",
+    "load_family",
     "load_landscape",
+    "load_search",
     "loads",
+    "search",
     "to_json",
 ]
 
