@@ -12,7 +12,8 @@ DEMO_OUT := demo-output
 DEMO_PARAMETERS := --slice 'prior.means[1]' --slice 'prior.means[0]' --slice 'decoder.weights[0][1,0]' \
 	--plane 'prior.means[0],prior.means[1]'
 
-.PHONY: demo test test-slow lint types imports bench figures results clean
+.PHONY: demo test test-slow lint types imports bench figures results maximum-likelihood maximum-likelihood-fine \
+	sample-complexity clean
 
 demo: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out $(DEMO_OUT) --no-resume
@@ -35,15 +36,29 @@ imports: $(DEVELOP)
 
 # The benchmarks compare with torch, which nothing else here needs.
 bench: $(BENCH)
-	$(BIN)/pytest experiments/benchmarks/bench_law.py --benchmark-columns=min
+	$(BIN)/pytest experiments/benchmarks/bench_law.py experiments/benchmarks/bench_search.py --benchmark-columns=min
 
 # Figures are drawn from stored results; `results` is what makes those.
 figures: $(INSTALLED)
 	$(BIN)/python figures/landscape_slices.py
+	$(BIN)/python figures/maximum_likelihood.py
+	$(BIN)/python figures/sample_complexity.py
 
 results: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out experiments/demo/results --no-resume
 	rm -f experiments/demo/results/*.png
+
+# The searches of experiments/: seconds and minutes on two cores, the fine grid some ten minutes; all resume.
+maximum-likelihood: $(INSTALLED)
+	$(BIN)/python experiments/maximum_likelihood/run.py share
+	$(BIN)/python experiments/maximum_likelihood/run.py coarse
+	$(BIN)/python experiments/maximum_likelihood/run.py slices
+
+maximum-likelihood-fine: $(INSTALLED)
+	$(BIN)/python experiments/maximum_likelihood/run.py fine
+
+sample-complexity: $(INSTALLED)
+	$(BIN)/python experiments/sample_complexity/run.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, PYTHON=$(PYTHON) is " + sys.version)'

@@ -8,17 +8,18 @@ from __future__ import annotations
 import contextlib
 import enum
 import re
-from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from ident_theory.cli.common import FigureFormat, check_folder, print_repairs, progress
+from ident_theory.cli.search import minimisers, search
 from ident_theory.errors import IdentTheoryError, InputError, StoreMismatchError
 
 if TYPE_CHECKING:
     from ident_theory.landscape import Plane, Request, Slice
-    from ident_theory.models import Model
 
 BAD_INPUT = 2
 UNDECIDED = 3
@@ -27,13 +28,6 @@ app = typer.Typer(name="ident-theory", no_args_is_help=True, add_completion=Fals
                   pretty_exceptions_enable=False,
                   help="Exact laws and likelihood landscapes of latent-variable models x = f(z) + noise. "
                        "Exit codes: 0 done, 2 bad input, 3 not computable.")
-
-
-class FigureFormat(enum.StrEnum):
-    """Figure files that can be written."""
-
-    PNG = "png"
-    SVG = "svg"
 
 
 class StoreFormat(enum.StrEnum):
@@ -69,11 +63,10 @@ def landscape(
     from ident_theory.spec import load
 
     base = load(model)
-    _print_repairs(model, base)
+    print_repairs(model, base)
     true_model = None if truth is None else load(truth)
     observed = None if data is None else _read_data(data)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out: expected a folder, {out} is a file")
+    check_folder(out)
     common: dict[str, Any] = {"truth": true_model, "data": observed, "window": window}
     if points is not None:
         common["points"] = points
@@ -84,8 +77,9 @@ def landscape(
         raise InputError("landscape: expected at least one --slice PATH or --plane PATH,PATH")
     for request in requests:
         stem = out / f"{model.stem}-{_slug(request.paths)}"
-        with _progress(", ".join(request.paths)) as step:
-            result = request.run(step, stem.with_name(f"{stem.name}.{store}"), resume)
+        label = ", ".join(request.paths)
+        with progress(label, lambda _, speed: f"{speed:.0f} points/s") as step:
+            result = request.run(partial(step, label), stem.with_name(f"{stem.name}.{store}"), resume)
         figure = plane_figure(result, model.name) if isinstance(result, Plane) else slice_figure(result, model.name)
         drawn = save_figure(figure, stem.with_name(f"{stem.name}.{figure_format}"))
         _print_landscape(result, request.paths)
@@ -106,7 +100,7 @@ def show_law(
     from ident_theory.spec import load
 
     base = load(model)
-    _print_repairs(model, base)
+    print_repairs(model, base)
     result = law(base)
     points = np.array([_point(text, base.observed_dim) for text in at or ()]).reshape(-1, base.observed_dim)
     typer.echo(f"law of x in R^{base.observed_dim}: {result.kind.value}")
@@ -132,6 +126,10 @@ def show_law(
         bounds = f"error {density.error[i]:.1g} ({density.kind.value})" if proven is None else \
             f"proven to lie in [{proven[0][i]:.17g}, {proven[1][i]:.17g}]"
         typer.echo(f"log density at x = {place}: {density.value[i]:.15g}; {bounds}")
+
+
+app.command()(search)
+app.command()(minimisers)
 
 
 @app.command()
@@ -162,11 +160,6 @@ def _fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def _print_repairs(path: Path, model: Model) -> None:
-    for repair in model.prior.repairs:
-        typer.echo(f"{path.name}: repaired: prior.{repair}", err=True)
-
-
 def _pair(text: str) -> tuple[str, str]:
     parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text)]
     if len(parts) != 2 or not all(parts):
@@ -194,25 +187,6 @@ def _read_data(path: Path) -> Any:
 
 def _slug(paths: tuple[str, ...]) -> str:
     return "--".join(re.sub(r"[\[\],]+", "-", path).strip("-") for path in paths)
-
-
-@contextlib.contextmanager
-def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with rate and time left; nothing at all when stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=None, rate="")
-
-        def step(done: int, total: int) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=done, total=total, rate=f"{speed:.0f} points/s" if speed else "")
-
-        yield step
 
 
 def _print_landscape(result: Slice | Plane, paths: tuple[str, ...]) -> None:

@@ -136,7 +136,7 @@ def nearest_float(value: Fraction) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(np.finfo(np.float64).max, value)
+        return float(np.finfo(np.float64).max) * (1 if value > 0 else -1)
 
 
 def shown(value: Fraction) -> str:

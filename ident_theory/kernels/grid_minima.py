@@ -15,9 +15,10 @@ def _root(parent: np.ndarray, i: int) -> int:
 
 
 @nb.njit(inline="always")
-def _compare(values: np.ndarray, tolerance: float, parent: np.ndarray, lower: np.ndarray, i: int, j: int) -> None:
+def _compare(values: np.ndarray, tolerance: float, error: float, parent: np.ndarray, lower: np.ndarray,
+             i: int, j: int) -> None:
     gap = values[i] - values[j]
-    if abs(gap) <= tolerance * (1.0 + abs(values[i])):
+    if abs(gap) <= error + tolerance * (1.0 + abs(values[i])):
         a, b = _root(parent, i), _root(parent, j)
         if a != b:
             parent[max(a, b)] = min(a, b)
@@ -28,11 +29,13 @@ def _compare(values: np.ndarray, tolerance: float, parent: np.ndarray, lower: np
 
 
 @nb.njit(error_model="numpy", nogil=True, cache=True)
-def plateaus(values: np.ndarray, edges_a: np.ndarray, edges_b: np.ndarray, tolerance: float) -> np.ndarray:
+def plateaus(values: np.ndarray, edges_a: np.ndarray, edges_b: np.ndarray, tolerance: float,
+             error: float = 0.0) -> np.ndarray:
     """Label of the plateau of every local minimum, -1 elsewhere.
 
     Points (a, b) are neighbours when one coordinate agrees and the other is joined by an edge. Neighbours whose
-    values agree within ``tolerance * (1 + |value|)`` form a plateau; one that no neighbour undercuts is a minimum.
+    values agree within ``error + tolerance * (1 + |value|)`` form a plateau; one that no neighbour undercuts is a
+    minimum.
 
     Parameters
     ----------
@@ -51,10 +54,10 @@ def plateaus(values: np.ndarray, edges_a: np.ndarray, edges_b: np.ndarray, toler
     for e in range(edges_a.shape[0]):
         i, j = edges_a[e, 0] * count_b, edges_a[e, 1] * count_b
         for b in range(count_b):
-            _compare(flat, tolerance, parent, lower, i + b, j + b)
+            _compare(flat, tolerance, error, parent, lower, i + b, j + b)
     for e in range(edges_b.shape[0]):
         for a in range(count_a):
-            _compare(flat, tolerance, parent, lower, a * count_b + edges_b[e, 0], a * count_b + edges_b[e, 1])
+            _compare(flat, tolerance, error, parent, lower, a * count_b + edges_b[e, 0], a * count_b + edges_b[e, 1])
     for i in range(flat.size):
         if lower[i]:
             lower[_root(parent, i)] = True

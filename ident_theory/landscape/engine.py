@@ -56,13 +56,13 @@ def compute_tile(plan: Plan, functions: slice, near: float, keep: bool, device: 
     functions : slice
         Functions of the tile.
     near : float
-        Points up to this excess are listed.
+        Points up to this excess over a truth are listed.
     keep : bool
         Whether to return the excess of every point.
     device : {"cpu", "cuda", "torch-cpu"}
         Where mixtures, logarithms and products are computed; the tables always come from the CPU.
     """
-    count, priors, targets = functions.stop - functions.start, len(plan.rows), len(plan.reference)
+    count, priors, targets = functions.stop - functions.start, len(plan.rows), plan.n_targets
     best, best_prior = np.empty((count, targets)), np.empty((count, targets), dtype=np.int32)
     excess = np.empty((count, priors, targets)) if keep else None
 
@@ -73,12 +73,13 @@ def compute_tile(plan: Plan, functions: slice, near: float, keep: bool, device: 
             if excess is not None:
                 excess[m] = values[place[i]]
         listed = []
-        close = np.flatnonzero(values.min(axis=1) <= near)
+        truths = np.flatnonzero(plan.truths)
+        close = np.flatnonzero(values[:, truths].min(axis=1, initial=np.inf) <= near)
         if close.size:
             for i in range(len(place)):
                 found = np.flatnonzero(np.isin(place[i], close))
-                p, t = np.nonzero(values[place[i][found]] <= near)
-                listed.append(np.stack([np.full(len(p), members.start + i), found[p], t], axis=1))
+                p, t = np.nonzero(values[place[i][found]][:, truths] <= near)
+                listed.append(np.stack([np.full(len(p), members.start + i), found[p], truths[t]], axis=1))
         index = np.concatenate(listed) if listed else np.empty((0, 3), dtype=np.int64)
         return index, values[place[index[:, 0] - members.start, index[:, 1]], index[:, 2]], len(values)
 
@@ -107,15 +108,17 @@ def orbit_values(plan: Plan, members: slice, device: str) -> tuple[FloatArray, n
         Row of `values` for every function and prior.
     """
     ids, rows, weights, place = distinct_rows(plan, members)
-    logs = plan.tables(int(plan.orbit[members.start]), ids, plan.nodes)
+    orbit = int(plan.orbit[members.start])
+    rule = plan.rules[plan.rule_of[orbit]]
+    logs = plan.tables(orbit, ids, rule.nodes)
     densities, scale = np.empty_like(logs), np.empty(logs.shape[1])
     deep = rescale(logs, densities, scale)
     if device == "cpu":
-        sums = np.zeros((len(plan.reference), len(rows)))
+        sums = np.zeros((plan.n_targets, len(rows)))
         buffer = np.empty((BLOCK_ROWS, BLOCK_NODES))
         for first in range(0, len(rows), BLOCK_ROWS):
             last = min(first + BLOCK_ROWS, len(rows))
-            for block in plan.blocks:
+            for block in rule.blocks:
                 part = buffer[:last - first, :block.stop - block.start]
                 mixture_logs(densities, rows, weights, first, last, block.start, block.stop, part)
                 if deep.size:
@@ -124,8 +127,8 @@ def orbit_values(plan: Plan, members: slice, device: str) -> tuple[FloatArray, n
     else:
         from ident_theory.kernels.mixtures_torch import mixture_sums
 
-        sums = mixture_sums(logs, densities, scale, rows, weights, plan.target_weights, device)
-    sums += (plan.target_weights @ scale + plan.reference)[:, None]
+        sums = mixture_sums(logs, densities, scale, rows, weights, rule.weights, device)
+    sums += (rule.weights @ scale + rule.reference)[:, None]
     return np.ascontiguousarray(-sums.T), place
 
 

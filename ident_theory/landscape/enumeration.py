@@ -115,7 +115,7 @@ class _Enumerator:
         self.family, self.depth = family, decoder.depth
         self.widths = [len(w) for w in decoder.weights_exact]
         self.functions: dict[Kinked, int] = {}
-        self.seen: dict[tuple[fmpq, tuple[Kinked, ...]], np.ndarray] = {}
+        self.seen: dict[tuple[int, fmpq, tuple[Kinked, ...]], np.ndarray] = {}
         self.paths: list[str] = []
 
     def run(self) -> Networks:
@@ -161,7 +161,7 @@ class _Enumerator:
 
     def _from_layer(self, layer: int, state: tuple[Kinked, ...], slope: fmpq) -> np.ndarray:
         """Function of every raw choice from `layer` on, given the units before it."""
-        key = (slope, state)
+        key = (layer, slope, state)
         if key not in self.seen:
             self.seen[key] = self._sums(layer, state, slope) if layer >= self.depth - 2 else \
                 self._states(layer, state, slope)

@@ -85,6 +85,10 @@ class ClusterWorkers(Executor):
         self.check()
         return cast("Future[Any]", self._executor.submit(fn, *args, **kwargs))
 
+    def workers(self) -> int:
+        """Threads that its workers have now; at least 1."""
+        return max(1, sum(self._client.nthreads().values()))
+
     def check(self) -> None:
         """IdentTheoryError when the scheduler has gone; dask itself tries to reach it again for a while."""
         if self._client.status in ("closing", "closed"):

@@ -140,7 +140,8 @@ class SearchResult:
         if minima:
             found = local_minima(self.neighbours, self.best[:, target], self.best_prior[:, target],
                                  None if self.excess is None else self.excess[:, :, target],
-                                 {pair for item in classes for pair in item.pairs})
+                                 {pair for item in classes for pair in item.pairs},
+                                 float(self.plan.errors[target]) if len(self.plan.rules) > 1 else 0.0)
         return Minimisers(truth, verdict, classes, weakly_injective, misses, found,
                           float(self.best[:, target].min()))
 
@@ -199,17 +200,18 @@ def search(family: ParameterFamily, targets: Sequence[Model | Any], *, store: st
     StoreWriteError
         When a tile cannot be written; those written before stay.
     """
-    settings = _settings(family, targets, tolerance, near, keep, device)
+    read = _check(family, targets, tolerance, near, device)
+    if store is None and (executor is not None or shard is not None):
+        raise InputError("search: executors and shards share their results through a store; give store=PATH")
+    members = enumerate_members(family)
+    if keep is None:
+        keep = len(members.forms) * len(members.priors.rows) * len(read) <= KEEP
+    settings = SearchSettings(family, read, float(tolerance), float(near), bool(keep), device)
     if store is None:
-        if executor is not None or shard is not None:
-            raise InputError("search: executors and shards share their results through a store; give store=PATH")
-        return _in_memory(settings, progress)
-    made: list[tuple[Members, Plan]] = []
+        return _in_memory(settings, members, progress)
 
     def make() -> tuple[Constants, list[Layout], int, int]:
-        members = enumerate_members(settings.family)
         plan = make_plan(members, settings.targets, settings.tolerance, progress)
-        made.append((members, plan))
         return (*_layout(settings, members, plan), len(plan.orbit), _rows_per_tile(plan))
 
     tiles = TileStore.open_or_create(store, settings.to_dict(), make, resume=resume, numerics=_numerics(family))
@@ -218,7 +220,6 @@ def search(family: ParameterFamily, targets: Sequence[Model | Any], *, store: st
     run_tiles(executor or SerialExecutor(), work, tiles.open_tiles(shard), step, in_flight=2 * jobs)
     if not tiles.done.all():
         return None
-    members = made[0][0] if made else enumerate_members(family)
     return _from_store(tiles, settings, members)
 
 
@@ -244,8 +245,9 @@ def load_search(store: str | Path) -> SearchResult:
     return _from_store(tiles, settings, enumerate_members(settings.family))
 
 
-def _settings(family: ParameterFamily, targets: Sequence[Any], tolerance: float, near: float, keep: bool | None,
-              device: str) -> SearchSettings:
+def _check(family: ParameterFamily, targets: Sequence[Any], tolerance: float, near: float,
+           device: str) -> tuple[Model | FloatArray, ...]:
+    """Refuse unusable arguments; the targets, observations as arrays of shape (N, n)."""
     if not 1e-13 <= tolerance <= 1e-3:
         raise InputError(f"search: expected a tolerance between 1e-13 and 1e-3, got {tolerance!r}")
     if not (math.isfinite(near) and near >= 2 * tolerance):
@@ -267,11 +269,7 @@ def _settings(family: ParameterFamily, targets: Sequence[Any], tolerance: float,
             raise InputError(f"search: target {i}: expected a model or finite observations of shape (N, {n}), got "
                              f"shape {array.shape}" + ("" if np.isfinite(array).all() else " with NaN or infinity"))
         read.append(array)
-    if keep is None:
-        priors = len(family.weights) * math.prod(
-            len(grid) for path, grid in family.grids.items() if path.startswith("prior"))
-        keep = family.size // priors * min(priors, 10_000) * len(read) <= KEEP * 100
-    return SearchSettings(family, tuple(read), float(tolerance), float(near), bool(keep), device)
+    return tuple(read)
 
 
 def _check_torch(device: str) -> None:
@@ -288,12 +286,13 @@ def _numerics(family: ParameterFamily) -> dict[str, Any]:
 
 
 def _rows_per_tile(plan: Plan) -> int:
-    seconds = len(plan.rows) * len(plan.nodes) * POINT_NODE
+    nodes = np.diff(plan.rule_starts)[plan.rule_of[plan.orbit]].mean()
+    seconds = len(plan.rows) * float(nodes) * POINT_NODE
     return max(1, min(len(plan.orbit), round(TILE_SECONDS / seconds)))
 
 
 def _layout(settings: SearchSettings, members: Members, plan: Plan) -> tuple[Constants, list[Layout]]:
-    functions, priors, targets = len(plan.orbit), len(plan.rows), len(plan.reference)
+    functions, priors, targets = len(plan.orbit), len(plan.rows), plan.n_targets
     constants: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         "function": (("function",), np.arange(functions)), "prior": (("prior",), np.arange(priors)),
         "target": (("target",), np.arange(targets)),
@@ -358,8 +357,7 @@ def _from_store(tiles: TileStore, settings: SearchSettings, members: Members) ->
                         sum(int(item["evaluated"][0]) for item in extra))
 
 
-def _in_memory(settings: SearchSettings, progress: Progress | None) -> SearchResult:
-    members = enumerate_members(settings.family)
+def _in_memory(settings: SearchSettings, members: Members, progress: Progress | None) -> SearchResult:
     plan = make_plan(members, settings.targets, settings.tolerance, progress)
     rows, count = _rows_per_tile(plan), len(plan.orbit)
     parts: list[TileValues] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import json
 import math
@@ -23,8 +24,14 @@ from ident_theory.spec import to_dict
 from ident_theory.spec.reading import from_dict, read_tree
 
 Grid = tuple[Fraction, ...]
+#: Sections of a model file.
+SECTIONS = ("prior", "decoder", "noise")
+#: Values that one entry may take.
+MAX_POINTS = 100_000
 #: Weight vectors that a simplex grid may hold.
 MAX_WEIGHTS = 1_000_000
+#: Weights are counted in units of one over their common denominator, in 64-bit integers.
+MAX_DENOMINATOR = 2**62
 
 
 @dataclass(frozen=True)
@@ -112,18 +119,20 @@ class ParameterFamily:
     def to_dict(self) -> dict[str, Any]:
         """The declaration as nested dictionaries that JSON holds, numbers as exact strings; see `from_dict`."""
         vary: dict[str, Any] = {path: [format_exact(v) for v in grid] for path, grid in self.grids.items()}
-        if self.weights != (tuple(self.model.prior.weights_exact),):
+        if self.weights != (tuple(self.model.prior.weights_exact),) or not vary:  # [vary] may not be empty
             vary["prior.weights"] = [[format_exact(v) for v in row] for row in self.weights]
         return {**to_dict(self.model), "vary": vary}
 
     @staticmethod
     def from_dict(tree: Mapping[str, Any], where: str = "parameter family") -> ParameterFamily:
         """Read a declaration: the sections of a model file, and ``vary``."""
-        model = from_dict({key: value for key, value in tree.items() if key != "vary"}, where)
         vary = tree.get("vary")
         if not isinstance(vary, Mapping):
+            near = difflib.get_close_matches("vary", [key for key in tree if key not in SECTIONS], 1)
             raise SpecError([Problem("vary", "a section with parameter paths and their grids",
-                                     "nothing" if vary is None else type(vary).__name__)], where)
+                                     "nothing" if vary is None else type(vary).__name__,
+                                     f"did you mean [vary] by [{near[0]}]?" if near else "")], where)
+        model = from_dict({key: value for key, value in tree.items() if key != "vary"}, where)
         try:
             return ParameterFamily(model, vary)
         except SpecError as error:
@@ -142,6 +151,8 @@ def load_family(path: str | Path) -> ParameterFamily:
 
 
 def _check_template(model: Model) -> None:
+    if not isinstance(model, Model):
+        raise InputError(f"parameter family: expected a Model as template, got {type(model).__name__}")
     if model.latent_dim != 1 or not isinstance(model.decoder, ReLUNetwork) \
             or not isinstance(model.noise, GaussianNoise):
         raise UnsupportedError(
@@ -153,12 +164,16 @@ def _read_vary(model: Model, vary: Mapping[str, Any],
                problems: list[Problem]) -> tuple[dict[str, Grid], tuple[Grid, ...]]:
     grids: dict[str, Grid] = {}
     weights: tuple[Grid, ...] = (tuple(model.prior.weights_exact),)
-    if not vary:
-        problems.append(Problem("vary", "at least one parameter with its grid", "nothing"))
+    if not isinstance(vary, Mapping) or not vary:
+        problems.append(Problem("vary", "at least one parameter with its grid",
+                                "nothing" if not vary else f"an object of type {type(vary).__name__}"))
+        return grids, weights
     paths = parameter_paths(model)
     for key, given in vary.items():
         place = f'vary."{key}"'
-        if key == "prior.weights":
+        if not isinstance(key, str):
+            problems.append(Problem(place, "the path of a parameter", f"a key of type {type(key).__name__}"))
+        elif key == "prior.weights":
             weights = _read_weights(given, model.prior.n_components, place, problems)
         elif key.startswith("prior.weights"):
             problems.append(Problem(place, 'the key "prior.weights" for all weights together', f'"{key}"',
@@ -172,6 +187,11 @@ def _read_vary(model: Model, vary: Mapping[str, Any],
                 if path in grids:
                     problems.append(Problem(place, "each entry once", f"{path} a second time"))
                 grids[path] = grid
+    denominator = math.lcm(*(w.denominator for row in weights for w in row))
+    if denominator >= MAX_DENOMINATOR:
+        problems.append(Problem('vary."prior.weights"' if "prior.weights" in vary else "prior.weights",
+                                "weights with a common denominator below 2^62", f"{denominator.bit_length()} bits",
+                                'write them exactly: "0.1" or "1/3", not the floats 0.1 and 1/3'))
     # The order of entries decides the order of members; it must not depend on how the file was written.
     return {path: grids[path] for path in paths if path in grids}, weights
 
@@ -196,8 +216,8 @@ def _read_grid(given: Any, place: str, problems: list[Problem]) -> Grid:
             return ()
         low, high = (parse_number(given[name], f"{place}.{name}", problems) for name in ("low", "high"))
         points = given["points"]
-        if not isinstance(points, int) or isinstance(points, bool) or points < 2:
-            problems.append(Problem(f"{place}.points", "an integer >= 2", repr(points)))
+        if not isinstance(points, int) or isinstance(points, bool) or not 2 <= points <= MAX_POINTS:
+            problems.append(Problem(f"{place}.points", f"an integer from 2 to {MAX_POINTS:,}", repr(points)))
         elif low is not None and high is not None and low >= high:
             problems.append(Problem(place, "low < high", f"low = {low}, high = {high}"))
         elif low is not None and high is not None:

@@ -84,8 +84,14 @@ class Minimisers:
 
     @property
     def explained(self) -> bool:
-        """Whether the theory allows what was found: inequivalent minimisers only where F2 fails."""
-        return self.verdict is not Verdict.INEQUIVALENT or not self.weakly_injective
+        """Whether the theory allows what was found: inequivalence needs a failing F2, or point masses.
+
+        Point masses are beyond the theorem: relu(Z) has the law of |Z'| if Z' is Z or 0 with probability 1/2 each.
+        """
+        models = (self.truth, *(item.representative for item in self.classes))
+        degenerate = any(w and not v for model in models for w, v in zip(
+            model.prior.weights_exact, model.prior.covariances_exact.ravel(), strict=True))
+        return self.verdict is not Verdict.INEQUIVALENT or not self.weakly_injective or degenerate
 
     @property
     def raw(self) -> int:

@@ -93,7 +93,7 @@ def _weight_steps(family: ParameterFamily) -> np.ndarray:
 
 
 def local_minima(graph: Neighbours, best: FloatArray, best_prior: np.ndarray, excess: FloatArray | None,
-                 global_points: set[tuple[int, int]]) -> LocalMinima:
+                 global_points: set[tuple[int, int]], error: float = 0.0) -> LocalMinima:
     """Local minima of one target.
 
     Parameters
@@ -104,10 +104,12 @@ def local_minima(graph: Neighbours, best: FloatArray, best_prior: np.ndarray, ex
         None: the profile `best` stands in for it.
     global_points : set of (function, prior)
         The global minimisers.
+    error : float
+        Error of the values: neighbours closer than that are not told apart.
     """
     values = best[:, None] if excess is None else np.ascontiguousarray(excess)
     priors = graph.priors if excess is not None else np.empty((0, 2), dtype=np.int64)
-    labels = plateaus(values, graph.functions, priors, ROUNDING)
+    labels = plateaus(values, graph.functions, priors, ROUNDING, error)
     roots = np.unique(labels[labels >= 0])
     if excess is None:
         at_top = {f for f, _ in global_points}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from flint import fmpq
+from threadpoolctl import threadpool_limits
 
 from ident_theory.errors import InputError
 from ident_theory.geometry.affine import AffineForm, affine_form
@@ -22,7 +23,7 @@ from ident_theory.geometry.line import LinePieces, rational
 from ident_theory.kernels.component_tables import component_log_densities
 from ident_theory.landscape.enumeration import Networks, Priors, distinct_networks, distinct_priors
 from ident_theory.landscape.families import ParameterFamily
-from ident_theory.landscape.targets import Progress, Quadrature, product_quadrature, quadrature_on_line
+from ident_theory.landscape.targets import Progress, Quadrature, product_quadrature, quadratures_on_line
 from ident_theory.laws.components import component_tables
 from ident_theory.models import GaussianNoise, Model
 from ident_theory.models.value import FloatArray
@@ -41,6 +42,20 @@ class Block:
     stop: int
     targets: np.ndarray
     weights: FloatArray
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Nodes (Q, n), weights of the targets (T, Q), their references and errors (T,); the nodes once more in blocks.
+
+    A block lists the targets that have weight on its nodes: far out few truths do.
+    """
+
+    nodes: FloatArray
+    weights: FloatArray
+    reference: FloatArray
+    errors: FloatArray
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
@@ -63,11 +78,17 @@ class Plan:
         The priors, weights in units of 1 / `denominator`.
     noise_root : ndarray, shape (n, n)
         Lower triangular root of the noise covariance.
-    nodes : ndarray, shape (Q, n)
-    target_weights : ndarray, shape (T, Q)
-        What is computed is ``-target_weights @ log p(nodes) - reference``.
-    reference, errors : ndarray, shape (T,)
-        Entropies of the truths (zero for data), and proven bounds of the quadrature error.
+    rule_of : ndarray of int32, shape (O,)
+        The rule that each orbit takes.
+    rule_starts : ndarray of int, shape (R + 1,)
+        Nodes ``rule_starts[r]:rule_starts[r + 1]`` belong to rule r.
+    rule_nodes : ndarray, shape (Q, n)
+    rule_weights : ndarray, shape (T, Q)
+        What is computed is ``-weights @ log p(nodes) - reference``, over the nodes of one rule.
+    rule_references, rule_errors : ndarray, shape (R, T)
+        Entropies of the truths by each rule (zero for data), and bounds of the quadrature error.
+    truths : ndarray of bool, shape (T,)
+        Which targets are truths, the others being data.
     """
 
     orbit: np.ndarray
@@ -83,10 +104,53 @@ class Plan:
     weights: np.ndarray
     denominator: int
     noise_root: FloatArray
-    nodes: FloatArray
-    target_weights: FloatArray
-    reference: FloatArray
-    errors: FloatArray
+    rule_of: np.ndarray
+    rule_starts: np.ndarray
+    rule_nodes: FloatArray
+    rule_weights: FloatArray
+    rule_references: FloatArray
+    rule_errors: FloatArray
+    truths: np.ndarray
+
+    @property
+    def n_targets(self) -> int:
+        """Number of truths and data sets."""
+        return len(self.rule_weights)
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules; the last one serves every function."""
+        rules = []
+        for r, (a, b) in enumerate(itertools.pairwise(self.rule_starts)):
+            nodes, weights = self.rule_nodes[a:b], np.ascontiguousarray(self.rule_weights[:, a:b])
+            blocks = []
+            for start in range(0, len(nodes), BLOCK_NODES):
+                stop = min(start + BLOCK_NODES, len(nodes))
+                targets = np.flatnonzero(weights[:, start:stop].any(axis=1))
+                blocks.append(Block(start, stop, targets, np.ascontiguousarray(weights[targets, start:stop])))
+            rules.append(Rule(nodes, weights, self.rule_references[r], self.rule_errors[r], tuple(blocks)))
+        return tuple(rules)
+
+    @property
+    def nodes(self) -> FloatArray:
+        """Nodes of the rule that serves every function, shape (Q, n)."""
+        return self.rules[-1].nodes
+
+    @property
+    def target_weights(self) -> FloatArray:
+        """Weights of the rule that serves every function, shape (T, Q)."""
+        return self.rules[-1].weights
+
+    @property
+    def reference(self) -> FloatArray:
+        """Entropies by the rule that serves every function, shape (T,)."""
+        return self.rules[-1].reference
+
+    @property
+    def errors(self) -> FloatArray:
+        """Bound of the quadrature error of every target's values, shape (T,)."""
+        worst: FloatArray = self.rule_errors.max(axis=0)
+        return worst
 
     def tables(self, orbit: int, components: np.ndarray, x: FloatArray) -> FloatArray:
         """Log densities at `x` (shape (Q, n)) of components pushed through an orbit's normal form: (C, Q)."""
@@ -103,17 +167,6 @@ class Plan:
                             for part in (self.slopes, self.intercepts)))
         pairs = [(as_rational(self.means[c]), as_rational(self.variances[c])) for c in components]
         return component_tables(form, pairs, GaussianNoise(covariance=self.noise_root @ self.noise_root.T), x)
-
-    @cached_property
-    def blocks(self) -> tuple[Block, ...]:
-        """The nodes in blocks, each with the targets that have weight there: far out few truths do."""
-        blocks = []
-        for start in range(0, len(self.nodes), BLOCK_NODES):
-            stop = min(start + BLOCK_NODES, len(self.nodes))
-            part = self.target_weights[:, start:stop]
-            targets = np.flatnonzero(part.any(axis=1))
-            blocks.append(Block(start, stop, targets, np.ascontiguousarray(part[targets])))
-        return tuple(blocks)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The plan as named arrays."""
@@ -180,27 +233,35 @@ def make_plan(members: Members, targets: Sequence[Model | FloatArray], tolerance
         breaks[o, :k - 1] = [float(t) for t in form.breakpoints]
         slopes[o, :k] = [[float(v) for v in a] for a in form.slopes]
         intercepts[o, :k] = [[float(v) for v in c] for c in form.intercepts]
-    empty = np.empty(0)
+    none, empty = np.empty(0, dtype=np.int32), np.empty(0)
     bare = Plan(members.orbit, image, mirror, np.array([float(m) for m, _ in components]),
                 np.array([float(v) for _, v in components]), np.array([f.n_pieces for f in normal], dtype=np.int32),
                 breaks, slopes, intercepts, members.priors.rows, members.priors.weights,
-                members.priors.denominator, noise.root(n), empty, empty, empty, empty)
-    rule = _quadrature(bare, members, targets, tolerance, progress)
-    return Plan(**{**{item.name: getattr(bare, item.name) for item in fields(bare)}, "nodes": rule.nodes,
-                   "target_weights": rule.weights, "reference": rule.reference, "errors": rule.errors})
+                members.priors.denominator, noise.root(n), none, none, empty, empty, empty, empty,
+                np.array([isinstance(target, Model) for target in targets]))
+    with threadpool_limits(1, "blas"):  # sums over many nodes would depend on the number of threads
+        rule_of, rules = _quadratures(bare, members, targets, tolerance, progress)
+    return replace(bare, rule_of=rule_of, rule_starts=np.cumsum([0, *(len(r.nodes) for r in rules)]),
+                   rule_nodes=np.concatenate([r.nodes for r in rules]),
+                   rule_weights=np.concatenate([r.weights for r in rules], axis=1),
+                   rule_references=np.stack([r.reference for r in rules]),
+                   rule_errors=np.stack([r.errors for r in rules]))
 
 
-def _quadrature(plan: Plan, members: Members, targets: Sequence[Model | FloatArray], tolerance: float,
-                progress: Progress | None) -> Quadrature:
+def _quadratures(plan: Plan, members: Members, targets: Sequence[Model | FloatArray], tolerance: float,
+                 progress: Progress | None) -> tuple[np.ndarray, list[Quadrature]]:
     family = members.family
+    starts = np.append(np.flatnonzero(np.diff(plan.orbit, prepend=-1)), len(plan.orbit))
     if family.model.observed_dim > 1:
         rng = np.random.default_rng(0)
-        return product_quadrature(targets, [family.draw(rng) for _ in range(CHECKED)])
-    starts = np.append(np.flatnonzero(np.diff(plan.orbit, prepend=-1)), len(plan.orbit))
+        rule = product_quadrature(targets, [family.draw(rng) for _ in range(CHECKED)])
+        return np.zeros(len(starts) - 1, dtype=np.int32), [rule]
     far = max(abs(float(mean)) + float(variance) ** 0.5 for mean, variance in members.priors.components)
-    return quadrature_on_line([partial(_orbit_table, plan, slice(a, b)) for a, b in itertools.pairwise(starts)],
-                              members.networks.functions, far, targets, float(plan.noise_root[0, 0]), tolerance,
-                              progress)
+    orbits = [slice(a, b) for a, b in itertools.pairwise(starts)]
+    return quadratures_on_line([partial(_orbit_table, plan, orbit) for orbit in orbits],
+                               [(orbit.stop - orbit.start) * len(plan.rows) for orbit in orbits],
+                               members.networks.functions, far, targets, float(plan.noise_root[0, 0]), tolerance,
+                               progress)
 
 
 def _orbit_table(plan: Plan, functions: slice, x: FloatArray) -> tuple[FloatArray, np.ndarray]:

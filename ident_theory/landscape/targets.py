@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ident_theory.laws import law
 from ident_theory.laws.components import component_tables
 from ident_theory.laws.line_terms import components_of
 from ident_theory.laws.nodes import (
+    POINTS_PER_STD,
     Rule,
     Strips,
     Target,
@@ -36,6 +38,10 @@ Progress = Callable[[str, int, int], None]
 Tables = Sequence[Callable[[FloatArray], tuple[FloatArray, np.ndarray]]]
 #: Share of the tolerance that may be lost by leaving out weights.
 NEGLIGIBLE = 1e-3
+#: Zones of the line in noise stds, ratio of half-widths from one level to the next, and how many rules there may be.
+ZONE_STDS, LEVEL_RATIO, MAX_RULES = 32, 1.6, 12
+#: Nodes to one half-width, and the times of a point and node and of making a rule (they decide speed, not errors).
+NODES_PER_WIDTH, POINT_NODE, RULE_SECONDS = 8.0, 1.5e-9, 0.5
 #: For n > 1: reach of a component and of the noise in standard deviations, and weights left out.
 REACH, FAINT = 8.5, 1e-15
 #: For n > 1: Gauss-Hermite orders of the noise by n, and nodes a panel of the latent.
@@ -64,15 +70,20 @@ class Quadrature:
     errors: FloatArray
 
 
-def quadrature_on_line(tables: Tables, functions: Sequence[LinePieces], far: float,
-                       targets: Sequence[Model | FloatArray], noise_std: float, tolerance: float,
-                       progress: Progress | None) -> Quadrature:
-    r"""Nodes for n = 1 with a proven error.
+def quadratures_on_line(tables: Tables, sizes: Sequence[int], functions: Sequence[LinePieces], far: float,
+                        targets: Sequence[Model | FloatArray], noise_std: float, tolerance: float,
+                        progress: Progress | None) -> tuple[np.ndarray, list[Quadrature]]:
+    r"""Rules for n = 1 with a proven error, and which of them each orbit takes.
+
+    A few networks make log densities with near-kinks and would force many nodes on all others, so orbits are
+    grouped by where their strips are how narrow. The last rule serves all of them, and members that are new.
 
     Parameters
     ----------
     tables : sequence of callable
         One an orbit.
+    sizes : sequence of int
+        Points of each orbit.
     functions : sequence of LinePieces
         All decoders of the family.
     far : float
@@ -80,39 +91,81 @@ def quadrature_on_line(tables: Tables, functions: Sequence[LinePieces], far: flo
     targets : sequence of Model or ndarray
     noise_std, tolerance : float
         `tolerance` bounds the error of an excess: that of the cross-entropy and that of the entropy.
+
+    Returns
+    -------
+    rule_of : ndarray of int32, shape (orbits,)
+    rules : list of Quadrature
     """
     truths = {i: Target(line_pieces(t.decoder), components_of(t.prior))
               for i, t in enumerate(targets) if isinstance(t, Model)}
-    models = [t for t in targets if isinstance(t, Model)]
     data = {i: t.reshape(-1) for i, t in enumerate(targets) if not isinstance(t, Model)}
     reach = max(_reach(functions, far), *(root_mean_square(t.pieces, float(c.mean), float(c.variance) ** 0.5)
                                           for t in truths.values() for c in t.components), 0.0)
-    share = tolerance / 2
-    ends = [[tail_edge(t, sign, noise_std, reach, share / 20) for t in truths.values()] for sign in (-1, 1)]
+    ends = [[tail_edge(t, sign, noise_std, reach, tolerance / 40) for t in truths.values()] for sign in (-1, 1)]
     low = min([*ends[0], *(float(x.min()) - noise_std for x in data.values())])
     high = max([*ends[1], *(float(x.max()) + noise_std for x in data.values())])
-    strips = _strips(tables, low, high, noise_std, progress)
+    profile_of, profiles, widths = _strips(tables, low, high, noise_std, reach, progress)
+    strips = Strips(low, high, noise_std)
     for truth in truths.values():  # a truth need not be a member, but its entropy is taken with the same nodes
         table = component_tables(truth.pieces, [(c.mean, c.variance) for c in truth.components],
                                  GaussianNoise(noise_std), strips.points)
         strips.widen(table, np.arange(len(table)))
+    own_widths = strips.half_widths(reach)
     tails = np.array([tail_bound(t, low, -1, noise_std, reach) + tail_bound(t, high, 1, noise_std, reach)
                       for t in truths.values()])
-    logs = None if data else np.stack([law(model).log_density(strips.points) for model in models])
-    rule = build_rule(strips, reach, 0.9 * share, logs, () if data else tails)
-    weights = np.empty((len(targets), len(rule.nodes)))
-    reference, errors = np.zeros((2, len(targets)))
-    small = NEGLIGIBLE * share / len(rule.nodes) / log_bound(rule.nodes, reach, noise_std)
-    for k, i in enumerate(truths):
-        log_p = law(models[k]).log_density(rule.nodes)
-        weights[i] = rule.weights * np.exp(log_p)
-        weights[i, weights[i] < small] = 0
-        reference[i] = -weights[i] @ log_p
-        errors[i] = 2 * ((rule.errors[0] + tails[k] if data else rule.errors[k]) + NEGLIGIBLE * share)
-    for i, x in data.items():
-        weights[i] = data_weights(rule, x)
-        errors[i] = rule.errors[0]
-    return Quadrature(rule.nodes[:, None], weights, reference, errors)
+    laws = {i: law(t) for i, t in enumerate(targets) if isinstance(t, Model)}
+    logs = np.array([p.log_density(strips.points) for p in laws.values()]).reshape(-1, len(strips.points))
+    points: FloatArray = np.zeros(len(profiles))
+    np.add.at(points, profile_of, sizes)
+    groups = _groups(profiles, points, noise_std)
+    rule_of = np.empty(len(tables), dtype=np.int32)
+    for r, group in enumerate(groups):
+        rule_of[np.isin(profile_of, group)] = r
+    rules: list[Quadrature] = []
+    for group in [*groups, list(range(len(profiles)))] if len(groups) > 1 else groups:
+        narrowest = np.minimum(own_widths, widths[group].min(axis=0))
+        rule = build_rule(strips, reach, (0.9 - NEGLIGIBLE) * tolerance / 2, logs, tails, interpolate=bool(data),
+                          widths=narrowest)
+        weights = np.empty((len(targets), len(rule.nodes)))
+        reference, errors = np.zeros((2, len(targets)))
+        small = NEGLIGIBLE * tolerance / 2 / len(rule.nodes) / log_bound(rule.nodes, reach, noise_std)
+        for k, (i, p) in enumerate(laws.items()):
+            log_p = p.log_density(rule.nodes)
+            weights[i] = rule.weights * np.exp(log_p)
+            weights[i, weights[i] < small] = 0
+            reference[i] = -weights[i] @ log_p
+            errors[i] = 2 * rule.errors[k] + NEGLIGIBLE * tolerance
+        for i, x in data.items():
+            weights[i] = data_weights(rule, x)
+            errors[i] = rule.pointwise
+        rules.append(Quadrature(rule.nodes[:, None], weights, reference, errors))
+    return rule_of, rules
+
+
+def _groups(profiles: np.ndarray, points: FloatArray, noise_std: float) -> list[list[int]]:
+    """Which profiles share a rule: pairs are joined while that saves making a rule, or there are too many."""
+    groups = [[i] for i in range(len(profiles))]
+    most, weight = profiles.copy(), points.copy()
+
+    def seconds(levels: np.ndarray) -> FloatArray:
+        """Time a point takes with a rule for these levels."""
+        nodes: FloatArray = NODES_PER_WIDTH * ZONE_STDS / 2 * (LEVEL_RATIO**levels).sum(axis=-1)
+        return nodes * POINT_NODE
+
+    while len(groups) > 1:
+        joined = seconds(np.maximum(most[:, None], most[None]))
+        alone = weight * seconds(most)
+        loss = (weight[:, None] + weight[None]) * joined - alone[:, None] - alone[None]
+        np.fill_diagonal(loss, math.inf)
+        a, b = sorted(divmod(int(loss.argmin()), len(groups)))
+        if loss[a, b] > RULE_SECONDS and len(groups) <= MAX_RULES:
+            break
+        groups[a] += groups.pop(b)
+        most[a] = np.maximum(most[a], most[b])
+        weight[a] += weight[b]
+        most, weight = np.delete(most, b, axis=0), np.delete(weight, b)
+    return groups
 
 
 def _reach(functions: Sequence[LinePieces], far: float) -> float:
@@ -124,26 +177,45 @@ def _reach(functions: Sequence[LinePieces], far: float) -> float:
     return worst
 
 
-def _strips(tables: Tables, low: float, high: float, noise_std: float, progress: Progress | None) -> Strips:
-    strips = Strips(low, high, noise_std)
-    cores = available_cores()
-    parts = np.array_split(np.arange(len(tables)), cores)
-    done = itertools.count(1)
+def _strips(tables: Tables, low: float, high: float, noise_std: float, reach: float,
+            progress: Progress | None) -> tuple[np.ndarray, np.ndarray, FloatArray]:
+    """The profile of every orbit, the distinct profiles, and the half-widths of the strips that share one.
 
-    def work(orbits: Iterable[int]) -> FloatArray:
-        own = Strips(low, high, noise_std)
+    A profile is how narrow the strip is at its narrowest in each zone of the line, in powers of `LEVEL_RATIO`.
+    """
+    places: dict[bytes, int] = {}
+    narrowest: list[FloatArray] = []
+    profile_of = np.empty(len(tables), dtype=np.int64)
+    done, lock = itertools.count(1), threading.Lock()
+    zone = ZONE_STDS * POINTS_PER_STD
+
+    def work(orbits: Iterable[int]) -> None:
         for o in orbits:
+            strips = Strips(low, high, noise_std)
             table, choices = tables[o](strips.points)
             for chosen in choices:
-                own.widen(table, chosen)
+                strips.widen(table, chosen)
+            widths = strips.half_widths(reach)
+            least = np.minimum.reduceat(widths, np.arange(0, len(widths), zone))
+            levels = np.clip(np.ceil(np.log(2 * noise_std / least) / math.log(LEVEL_RATIO)), 0, 40).astype(np.int8)
+            with lock:
+                place = profile_of[o] = places.setdefault(levels.tobytes(), len(places))
+                if place == len(narrowest):
+                    narrowest.append(widths)
+                else:
+                    np.minimum(narrowest[place], widths, out=narrowest[place])
             if progress is not None:
                 progress("nodes", next(done), len(tables))
-        return own.excess
 
+    cores = available_cores()
     with ThreadPoolExecutor(cores) as pool:
-        for excess in pool.map(work, parts):
-            strips.merge(excess)
-    return strips
+        list(pool.map(work, np.array_split(np.arange(len(tables)), cores)))
+    # In an order that does not depend on the threads.
+    profiles = np.array([np.frombuffer(key, dtype=np.int8) for key in places])
+    order = np.lexsort(profiles.T)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[profile_of], profiles[order].astype(np.int64), np.stack([narrowest[i] for i in order])
 
 
 def data_weights(rule: Rule, x: FloatArray) -> FloatArray:

@@ -22,13 +22,16 @@ Approximation Practice, ch. 19).
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy import ndimage
 
+from ident_theory.errors import BudgetExceeded
 from ident_theory.geometry.line import LinePieces
 from ident_theory.kernels.strips import widen_excess
 from ident_theory.laws.line_terms import Component
@@ -37,9 +40,16 @@ from ident_theory.models.value import FloatArray
 #: Equidistant points to one noise std, and the lags (in points) at which differences are taken.
 POINTS_PER_STD = 8
 LAGS = np.array([1, 2, 4, 8], dtype=np.int64)
-#: Panels are this many intervals wide; orders of the Gauss rule.
+#: Panels are this many intervals wide, or a share of one; orders of the Gauss rule.
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 MIN_ORDER, MAX_ORDER = 3, 64
+#: Heights of the ellipses tried, over half the width of their panel; intervals at each end that no panel starts in.
+FLATNESS = (0.25, 0.5, 1.0, 2.0)
+MARGIN = 3
+#: An interval is divided into up to two to this power of panels.
+MAX_HALVINGS = 12
+#: Nodes that a rule may have.
+MAX_NODES = 5_000_000
 #: Error of the tabulated log densities, times max(1, |log p|): the promise of the closed form.
 TABLE_ERROR = 1e-12
 
@@ -65,6 +75,8 @@ class Rule:
         Nodes of each panel, in the order of the panels.
     errors : ndarray, shape (T,)
         Proven bound of the error of -E log p for each target and every law of the family.
+    pointwise : float
+        Proven bound of how far the polynomial through a panel's values is from log p; infinite unless asked for.
     """
 
     nodes: FloatArray
@@ -72,6 +84,7 @@ class Rule:
     panels: FloatArray
     orders: np.ndarray
     errors: FloatArray
+    pointwise: float = math.inf
 
 
 class Strips:
@@ -105,8 +118,8 @@ class Strips:
             Bound of \|x - F\| in root mean square, for the rounding of the table.
         """
         s, g = self.noise_std, self.spacing
-        size = log_bound(np.abs(self.points[:-1]) + g, reach, s)
         eta = LAGS[:, None] * g
+        size = np.maximum(1.0, log_bound(np.abs(self.points[:-1]) + g + eta, reach, s))
         with np.errstate(over="ignore", invalid="ignore"):
             single, joint = np.maximum(self.excess + 4 * TABLE_ERROR * size + eta * (g + eta) / (s * s), 1e-12)
             within, all_together = (2 * s**4 / eta**2 * np.expm1(total / 2) for total in (single, joint))
@@ -123,10 +136,12 @@ class Strips:
 
 
 def root_mean_square(pieces: LinePieces, mean: float, std: float) -> float:
-    """A bound of the root mean square of f(Z) for Z ~ N(mean, std^2): |f(mean)| + Lipschitz constant * std."""
+    """A bound of the root mean square of f(Z) for Z ~ N(mean, std^2): |f(mean)| + Lipschitz constant * std + jumps."""
     steepest = max(abs(float(a[0])) for a in pieces.slopes)
+    jumps = sum(abs(float((a1[0] - a0[0]) * t + (c1[0] - c0[0]))) for t, (a0, a1), (c0, c1) in zip(
+        pieces.breakpoints, itertools.pairwise(pieces.slopes), itertools.pairwise(pieces.intercepts), strict=True))
     k = sum(float(t) <= mean for t in pieces.breakpoints)
-    return abs(float(pieces.slopes[k][0]) * mean + float(pieces.intercepts[k][0])) + steepest * std
+    return abs(float(pieces.slopes[k][0]) * mean + float(pieces.intercepts[k][0])) + steepest * std + jumps
 
 
 def log_bound(x: FloatArray | float, reach: float, noise_std: float) -> FloatArray:
@@ -184,8 +199,9 @@ def tail_edge(target: Target, sign: int, noise_std: float, reach: float, toleran
     return inside + sign * high
 
 
-def build_rule(strips: Strips, reach: float, tolerance: float, log_targets: FloatArray | None,
-               tails: Sequence[float] | FloatArray = ()) -> Rule:
+def build_rule(strips: Strips, reach: float, tolerance: float, log_targets: FloatArray,
+               tails: Sequence[float] | FloatArray = (), interpolate: bool = False,
+               widths: FloatArray | None = None) -> Rule:
     """Panels on the edges of the strips' intervals with as few nodes as the tolerance allows.
 
     Parameters
@@ -195,85 +211,120 @@ def build_rule(strips: Strips, reach: float, tolerance: float, log_targets: Floa
         Bound of the root mean square of f(Z) over the family.
     tolerance : float
         Bound of the summed errors of each target, the tails apart.
-    log_targets : ndarray, shape (T, G), or None
-        Log densities of the targets at ``strips.points``. None asks instead for nodes from which the polynomial
-        through a panel's values meets the tolerance at every point (for sums over data).
+    log_targets : ndarray, shape (T, G)
+        Log densities of the targets at ``strips.points``.
     tails : array_like of float
         Errors already made by cutting the tails, one a target.
+    interpolate : bool
+        Ask besides that the polynomial through a panel's values meets the tolerance at every point (for sums over
+        data).
+    widths : ndarray, optional
+        Half-widths of the inner intervals in place of those of `strips`.
+
+    Raises
+    ------
+    BudgetExceeded
+        When the tolerance would take more than `MAX_NODES` nodes.
     """
-    s, g = strips.noise_std, strips.spacing
-    edges, widths = strips.edges, strips.half_widths(reach)
-    start = strips.inner.start
-    count = len(widths)
-    peaks = None
-    if log_targets is not None:  # on an interval log p + (x - middle)^2 / 2 s^2 is convex: largest at an end
-        ends = log_targets[:, start:start + count + 1]
-        peaks = np.maximum(ends[:, :-1], ends[:, 1:]) + (g / 2) ** 2 / (2 * s * s)
-    range_share = tolerance / (edges[-4] - edges[3])
-    cost = _cost_function(edges, widths, peaks, reach, s, range_share)
-    nodes: list[FloatArray] = []
-    weights: list[FloatArray] = []
+    s, g, edges = strips.noise_std, strips.spacing, strips.edges
+    # On an interval log p + (x - middle)^2 / 2 s^2 is convex: it is largest at an end.
+    ends = log_targets[:, strips.inner.start:strips.inner.stop + 1]
+    peaks = np.maximum(ends[:, :-1], ends[:, 1:]) + (g / 2) ** 2 / (2 * s * s)
+    widths = strips.half_widths(reach) if widths is None else widths
+    sizes = [(size, 1) for size in WIDTHS] + [(1, 2**k) for k in range(1, MAX_HALVINGS + 1)]
+    options = [_Panels(strips, widths, reach, size, parts, flatness, peaks, tolerance, interpolate)
+               for size, parts in sizes for flatness in FLATNESS]
     panels: list[tuple[float, float]] = []
     orders: list[int] = []
-    errors = np.array(tails if len(tails) else np.zeros(1 if peaks is None else len(peaks)), dtype=np.float64)
-    i = 3  # the outermost intervals only carry what ellipses reach into
-    while i < count - 3:
-        order, size, error = min((cost(i, size) for size in WIDTHS if i + size <= count - 3),
-                                 key=lambda item: (item[0] / item[1], -item[1]))
-        errors = errors + error
+    errors = np.zeros(len(peaks)) + (np.asarray(tails) if len(tails) else 0.0)
+    pointwise = 0.0
+    i, last = MARGIN, len(edges) - 1 - MARGIN  # the outermost intervals only carry what ellipses reach into
+    while i < last:
+        best = min((option for option in options if i + option.size <= last),
+                   key=lambda option: (option.order[i] * option.parts / option.size, option.parts - option.size))
+        if not math.isfinite(best.order[i]) or sum(orders) > MAX_NODES:
+            raise BudgetExceeded(f"nodes: the tolerance {tolerance:.1g} would take more than {MAX_NODES:,} nodes "
+                                 f"(at x = {edges[i]:.6g}); raise the tolerance or the noise")
+        order = int(best.order[i])
+        errors = errors + best.error(i)
+        pointwise = max(pointwise, best.pointwise(i))
         if order:
-            middle, half = (edges[i] + edges[i + size]) / 2, (edges[i + size] - edges[i]) / 2
-            x, w = _gauss(int(order))
-            nodes.append(middle + half * x)
-            weights.append(half * w)
-            panels.append((float(edges[i]), float(edges[i + size])))
-            orders.append(int(order))
-        i += size
-    return Rule(np.concatenate(nodes), np.concatenate(weights), np.array(panels), np.array(orders), errors)
+            cuts = np.linspace(edges[i], edges[i + best.size], best.parts + 1)
+            panels += zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)
+            orders += [order] * best.parts
+        i += best.size
+    half = np.array([(b - a) / 2 for a, b in panels])
+    nodes = [(a + b) / 2 + h * _gauss(q)[0] for (a, b), h, q in zip(panels, half, orders, strict=True)]
+    weights = [h * _gauss(q)[1] for h, q in zip(half, orders, strict=True)]
+    return Rule(np.concatenate([np.empty(0), *nodes]), np.concatenate([np.empty(0), *weights]),
+                np.array(panels).reshape(-1, 2), np.array(orders, dtype=np.int64), errors,
+                pointwise if interpolate else math.inf)
 
 
-Cost = Callable[[int, int], tuple[float, int, FloatArray]]
+class _Panels:
+    """Panels of one size, by the interval they start in.
 
+    Attributes
+    ----------
+    size, parts : int
+        Intervals covered, and panels they are divided into.
+    order : ndarray
+        Nodes that each of the panels needs; 0 where they may be left out, inf where no order suffices.
+    """
 
-def _cost_function(edges: FloatArray, widths: FloatArray, peaks: FloatArray | None, reach: float, s: float,
-                   share: float) -> Cost:
-    """Nodes that a panel needs, its size, and its error for every target."""
-    g = edges[1] - edges[0]
-    biggest = np.maximum(np.abs(edges[:-1]), np.abs(edges[1:]))
+    def __init__(self, strips: Strips, widths: FloatArray, reach: float, size: int, parts: int, flatness: float,
+                 peaks: FloatArray, tolerance: float, interpolate: bool) -> None:
+        s, g, edges = strips.noise_std, strips.spacing, strips.edges
+        self.size, self.parts = size, parts
+        half = size * g / (2 * parts)
+        # Ellipses are at most `flatness` times as high as half their panel, and reach this many intervals beyond it.
+        window = size + 2 * math.ceil((math.hypot(1.0, flatness) - 1) * half / g)
 
-    def cost(i: int, size: int) -> tuple[float, int, FloatArray]:
-        half = size * g / 2
-        d = float(widths[i:i + size].min())
-        reached = math.ceil((math.hypot(half, d) - half) / g)
-        around = slice(max(i - reached, 0), i + size + reached)
-        if i - reached < 0 or i + size + reached > len(widths):
-            d = 0.5 * g
-            around = slice(max(i - 1, 0), i + size + 1)
-        d = min(d, float(widths[around].min()))
-        rho = d / half + math.hypot(1.0, d / half)
-        x = float(biggest[around].max())
+        def spread(values: FloatArray, most: bool) -> FloatArray:
+            """Largest or least value over the intervals that the ellipses reach into."""
+            found: FloatArray = (ndimage.maximum_filter1d if most else ndimage.minimum_filter1d)(
+                values, window, axis=-1, origin=-(size // 2), mode="constant", cval=-math.inf if most else 0.0)
+            return found
+
+        d = np.minimum(spread(widths, False), flatness * half)
+        x = spread(np.maximum(np.abs(edges[:-1]), np.abs(edges[1:])), True)
         # |log p| on the ellipse: its real part by |E| in [1/2, 3/2], its imaginary part by |x - m| <= |x| + reach.
-        logs = float(log_bound(x, reach, s)) + d * d / (2 * s * s) + math.log(2)
-        logs += d * (x + reach) / (s * s) + math.pi / 6
-        if peaks is None:
-            allowed = share * (edges[-1] - edges[0])
-            for order in range(MIN_ORDER, MAX_ORDER + 1):
-                error = (1 + _lebesgue(order)) * 2 * logs * rho ** -(order - 1) / (rho - 1)
-                if error <= allowed:
-                    return order, size, np.array([error])
-            return math.inf, size, np.zeros(1)
-        top = np.exp(peaks[:, around].max(axis=1))
-        skipped = top * logs * 2 * half
-        allowed = share * 2 * half
-        if skipped.max() <= allowed:
-            return 0, size, skipped
-        unit = 64 / 15 * half * math.exp(d * d / (2 * s * s)) * logs * top / (1 - rho**-2)
-        order = max(MIN_ORDER, math.ceil(math.log(unit.max() / allowed) / (2 * math.log(rho))))
-        if order > MAX_ORDER:
-            return math.inf, size, np.zeros(len(top))
-        return order, size, unit * rho ** (-2 * order)
+        logs = log_bound(x, reach, s) + d * d / (2 * s * s) + math.log(2) + d * (x + reach) / (s * s) + math.pi / 6
+        rho = np.maximum(d / half + np.hypot(1.0, d / half), 1 + 1e-9)
+        top = np.exp(spread(peaks, True)) if len(peaks) else peaks
+        width = 2 * half * parts
+        allowed = tolerance * width / (edges[-1] - edges[0])
+        self._rho, self._logs = rho, logs
+        self._skipped = top * (logs * width)
+        self._unit = top * (64 / 15 * half * parts * np.exp(d * d / (2 * s * s)) * logs / (1 - rho**-2.0))
+        worst = self._unit.max(axis=0, initial=0.0)
+        with np.errstate(divide="ignore"):
+            order = np.maximum(MIN_ORDER, np.ceil(np.log(worst / allowed) / (2 * np.log(rho))))
+        if interpolate:
+            fine = np.full(len(rho), math.inf)
+            for q in range(MAX_ORDER, MIN_ORDER - 1, -1):
+                fine[_interpolation_error(q, logs, rho) <= tolerance] = q
+            order = np.maximum(order, fine)
+        else:
+            order[self._skipped.max(axis=0, initial=0.0) <= allowed] = 0
+        order[order > MAX_ORDER] = math.inf
+        self.order: FloatArray = order
 
-    return cost
+    def error(self, i: int) -> FloatArray:
+        """Bound of the quadrature error of the panels in interval i, for every target."""
+        found: FloatArray = self._unit[:, i] * self._rho[i] ** (-2 * self.order[i]) if self.order[i] else \
+            self._skipped[:, i]
+        return found
+
+    def pointwise(self, i: int) -> float:
+        """Bound of the interpolation error of the panels in interval i."""
+        order = int(self.order[i])
+        return float(_interpolation_error(order, self._logs[i], self._rho[i])) if order else math.inf
+
+
+def _interpolation_error(order: int, logs: FloatArray, rho: FloatArray) -> FloatArray:
+    """Lebesgue's inequality with the best approximation on the ellipse rho of a function bounded by `logs`."""
+    return (1 + _lebesgue(order)) * 2 * logs * rho ** -(order - 1.0) / (rho - 1)
 
 
 @lru_cache(MAX_ORDER + 1)

@@ -9,13 +9,27 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-def test_python_examples_run():
-    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        names: dict = {}
-        exec(block, names)
-        minimum = names["slice_"].minima[0]
-        assert minimum.is_global
-        assert minimum.location == pytest.approx((-2,))
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def run(block: str) -> dict:
+    names: dict = {}
+    exec(block, names)
+    return names
+
+
+def test_first_python_example_runs():
+    minimum = run(BLOCKS[0])["slice_"].minima[0]
+    assert minimum.is_global
+    assert minimum.location == pytest.approx((-2,))
+
+
+def test_search_example_runs(capsys):
+    names = run(BLOCKS[1])
+    assert names["found"].verdict == "inequivalent minimisers"
+    assert names["found"].explained
+    assert "equal in law, not affinely equivalent" in capsys.readouterr().out
+    assert len(BLOCKS) == 2
 
 
 def test_model_file_example_is_read():
@@ -28,3 +42,14 @@ def test_model_file_example_is_read():
 def test_table_is_the_measured_one():
     table = README.split("<!-- benchmark table -->\n")[1].split("<!-- end of the table -->")[0]
     assert table == (ROOT / "experiments/benchmarks/results.md").read_text()
+
+
+def test_search_table_is_the_measured_one():
+    table = README.split("<!-- search benchmark -->\n")[1].split("<!-- end of the search benchmark -->")[0]
+    assert table == (ROOT / "experiments/benchmarks/search_results.md").read_text()
+
+
+def test_family_file_is_read():
+    import ident_theory as it
+
+    assert it.load_family(ROOT / "experiments/demo/family.toml").size == 29_296_875
