@@ -48,17 +48,19 @@ results: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out experiments/demo/results --no-resume
 	rm -f experiments/demo/results/*.png
 
-# The searches of experiments/: seconds and minutes on two cores, the fine grid some ten minutes; all resume.
+# The searches of experiments/: minutes on two cores; what takes long resumes.
 maximum-likelihood: $(INSTALLED)
 	$(BIN)/python experiments/maximum_likelihood/run.py share
 	$(BIN)/python experiments/maximum_likelihood/run.py coarse
 	$(BIN)/python experiments/maximum_likelihood/run.py slices
+	$(BIN)/python figures/maximum_likelihood.py
 
 maximum-likelihood-fine: $(INSTALLED)
 	$(BIN)/python experiments/maximum_likelihood/run.py fine
 
 sample-complexity: $(INSTALLED)
 	$(BIN)/python experiments/sample_complexity/run.py
+	$(BIN)/python figures/sample_complexity.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, PYTHON=$(PYTHON) is " + sys.version)'

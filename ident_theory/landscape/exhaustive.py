@@ -18,7 +18,7 @@ from ident_theory.errors import InputError
 from ident_theory.landscape.engine import BACKENDS, TileValues, compute_tile
 from ident_theory.landscape.executors import SerialExecutor, run_tiles
 from ident_theory.landscape.families import ParameterFamily
-from ident_theory.landscape.minimisers import Minimisers, find_minimisers
+from ident_theory.landscape.minimisers import Minimisers, find_minimisers, member_model
 from ident_theory.landscape.neighbours import Neighbours, grid_neighbours, local_minima
 from ident_theory.landscape.plan import Members, Plan, enumerate_members, make_plan
 from ident_theory.landscape.targets import Progress
@@ -109,6 +109,10 @@ class SearchResult:
     def points(self) -> int:
         """Distinct pairs of function and prior."""
         return len(self.members.networks.functions) * len(self.members.priors.rows)
+
+    def member(self, function: int, prior: int) -> Model:
+        """The first raw parameter point with this function and this prior, as a model."""
+        return member_model(self.members, function, prior)
 
     @cached_property
     def neighbours(self) -> Neighbours:
