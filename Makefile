@@ -12,7 +12,7 @@ DEMO_OUT := demo-output
 DEMO_PARAMETERS := --slice 'prior.means[1]' --slice 'prior.means[0]' --slice 'decoder.weights[0][1,0]' \
 	--plane 'prior.means[0],prior.means[1]'
 
-.PHONY: demo test test-slow lint types imports bench figures results maximum-likelihood maximum-likelihood-fine \
+.PHONY: demo test test-slow test-torch lint types imports bench figures results maximum-likelihood maximum-likelihood-fine \
 	sample-complexity clean
 
 demo: $(INSTALLED)
@@ -25,6 +25,10 @@ test: $(DEVELOP)
 test-slow: $(DEVELOP)
 	$(BIN)/pytest -m slow
 
+# What `make test` skips where torch is not installed.
+test-torch: $(BENCH)
+	$(BIN)/pytest -k torch tests/unit/test_mixture_kernels.py tests/unit/test_search_store.py tests/oracle/test_search.py
+
 lint: $(DEVELOP)
 	$(BIN)/ruff check .
 
@@ -34,7 +38,7 @@ types: $(DEVELOP)
 imports: $(DEVELOP)
 	$(BIN)/lint-imports
 
-# The benchmarks compare with torch, which nothing else here needs.
+# The benchmarks compare with torch, which only `--device` needs besides.
 bench: $(BENCH)
 	$(BIN)/pytest experiments/benchmarks/bench_law.py experiments/benchmarks/bench_search.py --benchmark-columns=min
 

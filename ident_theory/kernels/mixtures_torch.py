@@ -28,7 +28,7 @@ def mixture_sums(logs: np.ndarray, densities: np.ndarray, scale: np.ndarray, row
     mixing = torch.zeros(len(rows), len(densities), dtype=torch.float64)
     mixing.scatter_add_(1, torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(weights))
     deep = np.flatnonzero(scale - logs.min(axis=0) > DEEP)
-    step = max(1, BLOCK // logs.shape[1])
+    step = max(1, BLOCK // max(logs.shape[1], deep.size * len(logs)))
     sums = []
     for first in range(0, len(rows), step):
         part = (mixing[first:first + step].to(where) @ table).log_()

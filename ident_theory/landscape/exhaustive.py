@@ -267,7 +267,11 @@ def _check(family: ParameterFamily, targets: Sequence[Any], tolerance: float, ne
         if isinstance(target, Model):
             read.append(target)
             continue
-        array = np.asarray(target, dtype=np.float64)
+        try:
+            array = np.asarray(target, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"search: target {i}: expected a model or numbers of shape (N, {n}), got "
+                             f"{type(target).__name__} ({error})") from None
         array = array[:, None] if array.ndim == 1 else array
         if array.ndim != 2 or array.shape[1] != n or not len(array) or not np.isfinite(array).all():
             raise InputError(f"search: target {i}: expected a model or finite observations of shape (N, {n}), got "

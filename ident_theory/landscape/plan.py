@@ -1,7 +1,8 @@
 """What a search computes, laid out as arrays: functions by orbit, priors, components, nodes, targets.
 
-Functions that differ by an invertible affine change of the latent form an orbit. All of them are evaluated in the
-coordinates of the orbit's normal form, where the same law written with two networks is the same point.
+Functions that differ by an affine change of the latent that keeps lengths up to one scale form an orbit. All of them
+are evaluated in the coordinates of the orbit's normal form, where the same law written with two networks is the same
+point.
 """
 
 from __future__ import annotations

@@ -40,8 +40,9 @@ Tables = Sequence[Callable[[FloatArray], tuple[FloatArray, np.ndarray]]]
 NEGLIGIBLE = 1e-3
 #: Zones of the line in noise stds, ratio of half-widths from one level to the next, and how many rules there may be.
 ZONE_STDS, LEVEL_RATIO, MAX_RULES = 32, 1.6, 12
-#: Nodes to one half-width, and the times of a point and node and of making a rule (they decide speed, not errors).
-NODES_PER_WIDTH, POINT_NODE, RULE_SECONDS = 8.0, 1.5e-9, 0.5
+#: Nodes to one half-width, and the times of a point and node, of making a rule, and of laying an observation on its
+#: nodes (they decide speed, not errors).
+NODES_PER_WIDTH, POINT_NODE, RULE_SECONDS, LAYING_SECONDS = 8.0, 1.5e-9, 0.5, 5e-7
 #: For n > 1: reach of a component and of the noise in standard deviations, and weights left out.
 REACH, FAINT = 8.5, 1e-15
 #: For n > 1: Gauss-Hermite orders of the noise by n, and nodes a panel of the latent.
@@ -76,7 +77,7 @@ def quadratures_on_line(tables: Tables, sizes: Sequence[int], functions: Sequenc
     r"""Rules for n = 1 with a proven error, and which of them each orbit takes.
 
     A few networks make log densities with near-kinks and would force many nodes on all others, so orbits are
-    grouped by where their strips are how narrow. The last rule serves all of them, and members that are new.
+    grouped by where their strips are how narrow. The last rule serves all of them.
 
     Parameters
     ----------
@@ -118,7 +119,7 @@ def quadratures_on_line(tables: Tables, sizes: Sequence[int], functions: Sequenc
     logs = np.array([p.log_density(strips.points) for p in laws.values()]).reshape(-1, len(strips.points))
     points: FloatArray = np.zeros(len(profiles))
     np.add.at(points, profile_of, sizes)
-    groups = _groups(profiles, points, noise_std)
+    groups = _groups(profiles, points, RULE_SECONDS + LAYING_SECONDS * sum(len(x) for x in data.values()))
     rule_of = np.empty(len(tables), dtype=np.int32)
     for r, group in enumerate(groups):
         rule_of[np.isin(profile_of, group)] = r
@@ -143,8 +144,8 @@ def quadratures_on_line(tables: Tables, sizes: Sequence[int], functions: Sequenc
     return rule_of, rules
 
 
-def _groups(profiles: np.ndarray, points: FloatArray, noise_std: float) -> list[list[int]]:
-    """Which profiles share a rule: pairs are joined while that saves making a rule, or there are too many."""
+def _groups(profiles: np.ndarray, points: FloatArray, rule_seconds: float) -> list[list[int]]:
+    """Which profiles share a rule: pairs are joined while that costs less than a rule, or there are too many."""
     groups = [[i] for i in range(len(profiles))]
     most, weight = profiles.copy(), points.copy()
 
@@ -159,7 +160,7 @@ def _groups(profiles: np.ndarray, points: FloatArray, noise_std: float) -> list[
         loss = (weight[:, None] + weight[None]) * joined - alone[:, None] - alone[None]
         np.fill_diagonal(loss, math.inf)
         a, b = sorted(divmod(int(loss.argmin()), len(groups)))
-        if loss[a, b] > RULE_SECONDS and len(groups) <= MAX_RULES:
+        if loss[a, b] > rule_seconds and len(groups) <= MAX_RULES:
             break
         groups[a] += groups.pop(b)
         most[a] = np.maximum(most[a], most[b])

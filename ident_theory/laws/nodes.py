@@ -237,12 +237,12 @@ def build_rule(strips: Strips, reach: float, tolerance: float, log_targets: Floa
     panels: list[tuple[float, float]] = []
     orders: list[int] = []
     errors = np.zeros(len(peaks)) + (np.asarray(tails) if len(tails) else 0.0)
-    pointwise = 0.0
+    pointwise, count = 0.0, 0
     i, last = MARGIN, len(edges) - 1 - MARGIN  # the outermost intervals only carry what ellipses reach into
     while i < last:
         best = min((option for option in options if i + option.size <= last),
                    key=lambda option: (option.order[i] * option.parts / option.size, option.parts - option.size))
-        if not math.isfinite(best.order[i]) or sum(orders) > MAX_NODES:
+        if not math.isfinite(best.order[i]) or count > MAX_NODES:
             raise BudgetExceeded(f"nodes: the tolerance {tolerance:.1g} would take more than {MAX_NODES:,} nodes "
                                  f"(at x = {edges[i]:.6g}); raise the tolerance or the noise")
         order = int(best.order[i])
@@ -252,6 +252,7 @@ def build_rule(strips: Strips, reach: float, tolerance: float, log_targets: Floa
             cuts = np.linspace(edges[i], edges[i + best.size], best.parts + 1)
             panels += zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)
             orders += [order] * best.parts
+            count += order * best.parts
         i += best.size
     half = np.array([(b - a) / 2 for a, b in panels])
     nodes = [(a + b) / 2 + h * _gauss(q)[0] for (a, b), h, q in zip(panels, half, orders, strict=True)]
