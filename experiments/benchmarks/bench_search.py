@@ -17,7 +17,7 @@ from search_problem import NOISE, family, raw_points, scipy_cross_entropy, torch
 
 import ident_theory as it
 from ident_theory.kernels.mixtures import mixture_logs
-from ident_theory.landscape.engine import BLOCK_ROWS, compute_tile
+from ident_theory.landscape.engine import BLOCK_ROWS, compute_tile, distinct_rows, orbits_in
 from ident_theory.landscape.plan import BLOCK_NODES, enumerate_members, make_plan
 from ident_theory.laws.parallel import available_cores
 
@@ -43,6 +43,21 @@ def setup():
     return grid, truths, members, make_plan(members, truths, 1e-10)
 
 
+def _work(plan) -> tuple[int, int]:
+    """Logarithms and floating-point operations of the matrix products that all values take."""
+    logs = flops = 0
+    for orbit in orbits_in(plan, slice(0, len(plan.orbit))):
+        rows, rule = len(distinct_rows(plan, orbit)[1]), plan.rules[plan.rule_of[plan.orbit[orbit.start]]]
+        logs += rows * len(rule.nodes)
+        flops += 2 * rows * sum(block.weights.size for block in rule.blocks)
+    return logs, flops
+
+
+def _usual_rule(plan):
+    """The rule that most functions take."""
+    return plan.rules[int(np.bincount(plan.rule_of[plan.orbit]).argmax())]
+
+
 def _model(points, i):
     return it.Model(it.GaussianMixture(points["weights"][i], points["means"][i], [1] * 3),
                     it.ReLUNetwork([[[v] for v in points["b"][i]], [list(points["a"][i])]],
@@ -63,12 +78,12 @@ def test_engine(benchmark, setup):
     grid, _, members, plan = setup
     count = len(members.forms)
     result = benchmark.pedantic(lambda: compute_tile(plan, slice(0, count), 1e-9, True), rounds=5, warmup_rounds=1)
-    active = sum(len(block.targets) * (block.stop - block.start) for block in plan.blocks)
+    logs, flops = _work(plan)
     benchmark.extra_info.update(
         search="all values", count=grid.size * TRUTHS, unit="raw point and truth", group="raw",
-        evaluated=result.evaluated, nodes=len(plan.nodes), distinct=count * len(members.priors.rows),
+        evaluated=result.evaluated, nodes=round(logs / result.evaluated), distinct=count * len(members.priors.rows),
         functions=count, priors=len(members.priors.rows), cores=available_cores(),
-        logs=result.evaluated * len(plan.nodes), flops=2 * result.evaluated * active, bound=float(plan.errors.max()))
+        logs=logs, flops=flops, bound=float(plan.errors.max()))
 
 
 def test_scipy_quad(benchmark):
@@ -86,13 +101,14 @@ def test_scipy_quad(benchmark):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_torch_closed_form(benchmark, setup, threads):
-    """The same nodes and truths, all at once, a raw point at a time being too small for torch: eight of them."""
+    """The nodes that most functions take and the same truths, for eight raw points at a time."""
     import torch
 
     _, truths, _, plan = setup
+    rule = _usual_rule(plan)
     points = raw_points(8)
     torch.set_num_threads(threads)
-    values = benchmark.pedantic(lambda: torch_cross_entropies(points, plan.nodes[:, 0], plan.target_weights),
+    values = benchmark.pedantic(lambda: torch_cross_entropies(points, rule.nodes[:, 0], rule.weights),
                                 rounds=5, warmup_rounds=1)
     benchmark.extra_info.update(search=f"torch closed form, {threads} thread{'s' * (threads > 1)}",
                                 count=8 * TRUTHS, unit="raw point and truth", group="raw")
@@ -105,13 +121,13 @@ def test_peak_logarithms(benchmark):
     rng = np.random.default_rng(0)
     table = np.exp(-rng.random((4, BLOCK_NODES)))
     rows = np.tile(np.array([[0, 1, 2]]), (BLOCK_ROWS, 1))
-    weights, out = np.full((BLOCK_ROWS, 3), 1 / 3), np.empty((1, BLOCK_NODES))
+    weights, out = np.full((BLOCK_ROWS, 3), 1 / 3), np.empty((16, BLOCK_NODES))
 
     def run():
-        for r in range(BLOCK_ROWS):
-            mixture_logs(table, rows, weights, r, r + 1, 0, BLOCK_NODES, out)
+        for r in range(0, BLOCK_ROWS, len(out)):
+            mixture_logs(table, rows, weights, r, r + len(out), 0, BLOCK_NODES, out)
 
-    benchmark.pedantic(run, rounds=50, warmup_rounds=2)
+    benchmark.pedantic(run, rounds=200, warmup_rounds=2)
     benchmark.extra_info.update(search="peak: sum of three components and its logarithm", unit="number", group="peak",
                                 count=BLOCK_ROWS * BLOCK_NODES, peak="logs")
 
@@ -136,6 +152,7 @@ def test_scaling(benchmark, values, simplex):
     plan = make_plan(members, [grid.draw(rng) for _ in range(TRUTHS)], 1e-10)
     count, priors = len(members.forms), len(members.priors.rows)
     benchmark.pedantic(lambda: compute_tile(plan, slice(0, count), 1e-9, False), rounds=3, warmup_rounds=1)
-    benchmark.extra_info.update(search=f"{count:,} networks x {priors:,} priors x {len(plan.nodes):,} nodes",
-                                count=count * priors * len(plan.nodes), unit="network, prior and node",
-                                group="scaling")
+    nodes = round(float(np.diff(plan.rule_starts)[plan.rule_of[plan.orbit]].mean()))
+    benchmark.extra_info.update(search=f"{count:,} networks x {priors:,} priors x {nodes:,} nodes",
+                                count=count * priors * nodes, unit="network, prior and node",
+                                group="scaling", work=_work(plan), cores=available_cores())
