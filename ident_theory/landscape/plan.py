@@ -46,7 +46,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Rule:
+class TargetRule:
     """Nodes (Q, n), weights of the targets (T, Q), their references and errors (T,); the nodes once more in blocks.
 
     A block lists the targets that have weight on its nodes: far out few truths do.
@@ -119,7 +119,7 @@ class Plan:
         return len(self.rule_weights)
 
     @cached_property
-    def rules(self) -> tuple[Rule, ...]:
+    def rules(self) -> tuple[TargetRule, ...]:
         """The rules; the last one serves every function."""
         rules = []
         for r, (a, b) in enumerate(itertools.pairwise(self.rule_starts)):
@@ -129,7 +129,7 @@ class Plan:
                 stop = min(start + BLOCK_NODES, len(nodes))
                 targets = np.flatnonzero(weights[:, start:stop].any(axis=1))
                 blocks.append(Block(start, stop, targets, np.ascontiguousarray(weights[targets, start:stop])))
-            rules.append(Rule(nodes, weights, self.rule_references[r], self.rule_errors[r], tuple(blocks)))
+            rules.append(TargetRule(nodes, weights, self.rule_references[r], self.rule_errors[r], tuple(blocks)))
         return tuple(rules)
 
     @property
