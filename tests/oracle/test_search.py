@@ -269,3 +269,19 @@ def test_progress_counts_up():
         assert sorted(counts) == list(range(1, len(counts) + 1))
         assert max(counts) == next(total for kind, _, total in seen if kind == what)
     assert math.isfinite(seen[-1][1])
+
+
+def test_few_observations_are_nodes_themselves():
+    """Mean log-likelihoods of small data sets carry no quadrature error, however narrow the noise."""
+    network = ReLUNetwork([[[1], [1]], [[1, 1]]], [[0, 0], [0]])
+    template = Model(GaussianMixture(["1/2", "1/2"], [0, 0], [1, 1]), network, GaussianNoise("1/400"))
+    family = ParameterFamily(template, {"prior.means": [-1, 1], "decoder.weights": [-1, 1],
+                                        "decoder.biases[0]": [0, 1]})
+    data = [law(family.draw(np.random.default_rng(seed))).sample(50, np.random.default_rng(seed)) for seed in range(3)]
+    result = search(family, data, keep=True)
+    assert (result.plan.errors == 0).all()
+    assert len(result.plan.nodes) == 150
+    for f, p in ((0, 0), (len(result.best) // 2, 1), (len(result.best) - 1, 2)):
+        for t, x in enumerate(data):
+            exact = -law(result.member(f, p)).log_density(x).mean()
+            assert abs(result.excess[f, p, t] - exact) <= 1e-12 * max(1.0, abs(exact))
