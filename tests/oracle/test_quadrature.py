@@ -128,11 +128,15 @@ def piece_integral(pieces, k, mean, variance, point, scales, density, heaviness,
     # Log densities of these noises have slopes of at most heaviness / scale, so the mass lies within this reach.
     reach = spread * (80 + 4 * int(heaviness) + 2 * int(heaviness) * sum((abs(a) * spread / s for _, a, _, s in rows),
                                                                       fmpq(0)))
-    low = mean - reach if left is None else max(left, mean - reach)
-    high = mean + reach if right is None else min(right, mean + reach)
+    # It is counted from the point of the piece that is nearest to the mean: a far piece may be all there is.
+    start = mean if left is None else max(left, mean)
+    start = start if right is None else min(right, start)
+    low = start - reach if left is None else max(left, start - reach)
+    high = start + reach if right is None else min(right, start + reach)
     if low >= high:
         return arb(0)
-    ends = cuts(low, high, [(mean, spread), *(((xi - c) / a, abs(s / a)) for xi, a, c, s in rows if a)])
+    peaks = [(mean, spread), (start, spread), *(((xi - c) / a, abs(s / a)) for xi, a, c, s in rows if a)]
+    ends = cuts(low, high, peaks)
     total = arb(0)
     for u, v in zip(ends[:-1], ends[1:], strict=True):
         mid = (u + v) / 2
