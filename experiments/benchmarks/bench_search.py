@@ -17,8 +17,8 @@ from search_problem import NOISE, family, raw_points, scipy_cross_entropy, torch
 
 import ident_theory as it
 from ident_theory.kernels.mixtures import mixture_logs
-from ident_theory.landscape.engine import BLOCK_ROWS, compute_tile, distinct_rows, orbits_in
-from ident_theory.landscape.plan import BLOCK_NODES, enumerate_members, make_plan
+from ident_theory.landscape.engine import BLOCK_ROWS, compute_tile, distinct_rows
+from ident_theory.landscape.plan import BLOCK_NODES, enumerate_members, make_plan, orbits_in
 from ident_theory.laws.parallel import available_cores
 
 TRUTHS = 50
@@ -46,7 +46,7 @@ def setup():
 def _work(plan) -> tuple[int, int]:
     """Logarithms and floating-point operations of the matrix products that all values take."""
     logs = flops = 0
-    for orbit in orbits_in(plan, slice(0, len(plan.orbit))):
+    for orbit in orbits_in(plan.orbit, slice(0, len(plan.orbit))):
         rows, rule = len(distinct_rows(plan, orbit)[1]), plan.rules[plan.rule_of[plan.orbit[orbit.start]]]
         logs += rows * len(rule.nodes)
         flops += 2 * rows * sum(block.weights.size for block in rule.blocks)

@@ -26,6 +26,7 @@ from scipy.stats import binomtest
 
 import ident_theory as it
 from ident_theory.geometry.injectivity import is_weakly_injective
+from ident_theory.geometry.line import line_pieces
 from ident_theory.landscape import Minimisers, Verdict
 from ident_theory.landscape.minimisers import member_model, prior_components
 from ident_theory.landscape.plan import Members, enumerate_members
@@ -82,25 +83,15 @@ def model_of(family: it.ParameterFamily, given: dict[str, list[Any]]) -> it.Mode
     return family.member(values, [Fraction(w) for w in given["weights"]])
 
 
-def slopes_of(given: dict[str, list[str]]) -> set[Fraction]:
-    """Slopes of the decoder's pieces."""
-    units = [(Fraction(a), Fraction(b), Fraction(p))
-             for a, b, p in zip(given["alpha"], given["beta"], given["pi"], strict=True)]
-    kinks = sorted({-p / b for _, b, p in units if b})
-    inside = [(s + t) / 2 for s, t in zip(kinks, kinks[1:], strict=False)]
-    probes = [kinks[0] - 1, *inside, kinks[-1] + 1] if kinks else [Fraction(0)]
-    return {sum((a * b for a, b, p in units if b * z + p > 0), Fraction(0)) for z in probes}
-
-
 def flags_of(drawn: int, truth: it.Model, weakly_injective: bool) -> dict[str, Any]:
     """In which ways a truth departs from the paper's assumptions, or needs less than the family has."""
     given = parameters(truth)
     positive = sum(w != "0" for w in given["weights"])
-    slopes = slopes_of(given)
+    slopes = {slope for (slope,) in line_pieces(truth.decoder).slopes}
     flags = {"components_drawn": drawn, "components": len(truth.prior.reduced().weights_exact),
              "weight_zero": positive < drawn, "means_equal": len(truth.prior.reduced().weights_exact) < positive,
              "coefficient_zero": "0" in given["alpha"] + given["beta"], "weakly_injective": weakly_injective,
-             "injective": all(s > 0 for s in slopes) or all(s < 0 for s in slopes), "constant": slopes == {0}}
+             "injective": all(s > 0 for s in slopes) or all(s < 0 for s in slopes), "constant": not any(slopes)}
     flags["well_specified"] = (flags["components"] == len(given["weights"]) and not flags["coefficient_zero"]
                                and weakly_injective)
     return flags
@@ -237,7 +228,7 @@ def exact_share(family: it.ParameterFamily, components: list[int]) -> dict[str, 
     members = enumerate_members(family)
     functions, draws = members.networks.functions, {j: prior_counts(members, j) for j in components}
     priors = [prior_components(members, p) for p in range(len(members.priors.rows))]
-    constant = np.array([all(f.is_flat(k) for k in range(f.n_pieces)) for f in functions])
+    constant = np.array([form.constant for form in members.forms])
     f2 = np.array([not flat and is_weakly_injective(f) for f, flat in zip(functions, constant, strict=True)])
     laws: dict[Any, list[tuple[int, int]]] = defaultdict(list)
     for f in np.flatnonzero(~constant):

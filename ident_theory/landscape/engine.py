@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ident_theory.kernels.mixtures import deep_logs, lowest_of, mixture_logs, rescale, row_codes
-from ident_theory.landscape.plan import BLOCK_NODES, Plan
+from ident_theory.landscape.plan import BLOCK_NODES, Plan, orbits_in
 from ident_theory.laws.parallel import available_cores
 from ident_theory.models.value import FloatArray
 
@@ -83,19 +82,11 @@ def compute_tile(plan: Plan, functions: slice, near: float, keep: bool, device: 
         index = np.concatenate(listed) if listed else np.empty((0, 3), dtype=np.int64)
         return index, values[place[index[:, 0] - members.start, index[:, 1]], index[:, 2]], len(values)
 
-    orbits = list(orbits_in(plan, functions))
+    orbits = orbits_in(plan.orbit, functions)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(available_cores() if device == "cpu" else 1) as pool:
         parts = list(pool.map(work, orbits))
     return TileValues(best, best_prior, excess, np.concatenate([index for index, _, _ in parts]).astype(np.int32),
                       np.concatenate([value for _, value, _ in parts]), sum(n for _, _, n in parts))
-
-
-def orbits_in(plan: Plan, functions: slice) -> Iterator[slice]:
-    """The runs of functions of one orbit each."""
-    orbit = plan.orbit[functions]
-    starts = np.flatnonzero(np.diff(orbit, prepend=-1))
-    for a, b in zip(starts, [*starts[1:], len(orbit)], strict=True):
-        yield slice(functions.start + int(a), functions.start + int(b))
 
 
 def orbit_values(plan: Plan, members: slice, device: str) -> tuple[FloatArray, np.ndarray]:

@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from ident_theory.geometry.affine import affine_form
 from ident_theory.geometry.injectivity import is_weakly_injective
 from ident_theory.geometry.line import line_pieces
@@ -151,17 +153,12 @@ def prior_components(members: Members, p: int) -> tuple[Component, ...]:
 def member_model(members: Members, f: int, p: int) -> Model:
     """The first raw parameter point with function `f` and prior `p`, as a model."""
     family = members.family
-    values: dict[str, Fraction] = {}
-    for part, index in ((members.networks, members.networks.first[f]), (members.priors, members.priors.first[p])):
-        shape, paths = part.member.shape, list(part.paths)
-        coordinates: list[int] = []
-        for size in reversed(shape):
-            index, digit = divmod(int(index), size)
-            coordinates.insert(0, digit)
-        if part is members.priors:
-            weights = family.weights[coordinates.pop(0)]
-        values.update({path: family.grids[path][i] for path, i in zip(paths, coordinates, strict=True)})
-    return family.member(values, weights)
+    networks, priors = members.networks, members.priors
+    weights, *in_prior = np.unravel_index(priors.first[p], priors.member.shape)
+    in_network = np.unravel_index(networks.first[f], networks.member.shape) if networks.paths else ()
+    values = {path: family.grids[path][i] for paths, places in ((networks.paths, in_network), (priors.paths, in_prior))
+              for path, i in zip(paths, places, strict=True)}
+    return family.member(values, family.weights[weights])
 
 
 def _equivalent(members: Members, a: tuple[int, int], b: tuple[int, int]) -> bool:

@@ -209,6 +209,12 @@ def enumerate_members(family: ParameterFamily) -> Members:
                    distinct_priors(family))
 
 
+def orbits_in(orbit: np.ndarray, functions: slice) -> list[slice]:
+    """The runs of functions of one orbit each."""
+    starts = functions.start + np.flatnonzero(np.diff(orbit[functions], prepend=-1))
+    return [slice(int(a), int(b)) for a, b in itertools.pairwise([*starts, functions.stop])]
+
+
 def make_plan(members: Members, targets: Sequence[Model | FloatArray], tolerance: float,
               progress: Progress | None = None) -> Plan:
     """Lay out a search.
@@ -226,8 +232,7 @@ def make_plan(members: Members, targets: Sequence[Model | FloatArray], tolerance
     n = members.family.model.observed_dim
     _check_targets(members.family.model, targets)
     image, mirror, components = _images(members)
-    firsts = np.flatnonzero(np.diff(members.orbit, prepend=-1))
-    normal = [members.forms[i].form for i in firsts]
+    normal = [members.forms[run.start].form for run in orbits_in(members.orbit, slice(0, len(members.orbit)))]
     most = max(form.n_pieces for form in normal)
     breaks = np.zeros((len(normal), most - 1))
     slopes, intercepts = np.zeros((2, len(normal), most, n))
@@ -254,15 +259,14 @@ def make_plan(members: Members, targets: Sequence[Model | FloatArray], tolerance
 def _quadratures(plan: Plan, members: Members, targets: Sequence[Model | FloatArray], tolerance: float,
                  progress: Progress | None) -> tuple[np.ndarray, list[Quadrature]]:
     family = members.family
-    starts = np.append(np.flatnonzero(np.diff(plan.orbit, prepend=-1)), len(plan.orbit))
+    orbits = orbits_in(plan.orbit, slice(0, len(plan.orbit)))
     sizes = [len(target) for target in targets if not isinstance(target, Model)]
     few = len(sizes) == len(targets) and sum(sizes) <= FEW_OBSERVATIONS
     if family.model.observed_dim > 1 or few:  # few observations are nodes themselves, and no error is made
         rng = np.random.default_rng(0)
         rule = product_quadrature(targets, [family.draw(rng) for _ in range(CHECKED)])
-        return np.zeros(len(starts) - 1, dtype=np.int32), [rule]
+        return np.zeros(len(orbits), dtype=np.int32), [rule]
     far = max(abs(float(mean)) + float(variance) ** 0.5 for mean, variance in members.priors.components)
-    orbits = [slice(a, b) for a, b in itertools.pairwise(starts)]
     return quadratures_on_line([partial(_orbit_table, plan, orbit) for orbit in orbits],
                                [(orbit.stop - orbit.start) * len(plan.rows) for orbit in orbits],
                                members.networks.functions, far, targets, float(plan.noise_root[0, 0]), tolerance,

@@ -15,9 +15,10 @@ from scipy import stats
 
 from ident_theory.errors import DegenerateLawError, InputError
 from ident_theory.geometry.line import LinePieces, line_pieces
+from ident_theory.geometry.stretches import Stretch, stretches
 from ident_theory.kernels.gauss_kronrod import GAUSS_WEIGHTS, KRONROD_NODES, KRONROD_WEIGHTS
 from ident_theory.laws.base import ErrorKind, Estimate, Law, LawKind
-from ident_theory.laws.curve import Stretch, log_density_along, overlap, stretches
+from ident_theory.laws.curve import log_density_along, overlap
 from ident_theory.laws.draws import draws
 from ident_theory.laws.line_terms import Component, components_of
 from ident_theory.laws.splits import split_points, split_points_of_plane

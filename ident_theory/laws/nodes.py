@@ -105,10 +105,6 @@ class Strips:
         """Take account of all mixtures of the chosen rows of a table of log densities at `points`, shape (C, G)."""
         widen_excess(table, chosen, LAGS, self.excess[0], self.excess[1])
 
-    def merge(self, excess: FloatArray) -> None:
-        """Take account of what another `Strips` of the same points has seen."""
-        np.maximum(self.excess, excess, out=self.excess)
-
     def half_widths(self, reach: float) -> FloatArray:
         r"""Half-widths for the inner intervals; on them :math:`y^2 Var(F|x) \le s^4` for every law seen.
 

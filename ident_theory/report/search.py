@@ -15,7 +15,7 @@ from ident_theory.errors import InputError
 from ident_theory.geometry.affine import affine_form
 from ident_theory.geometry.line import LinePieces, line_pieces
 from ident_theory.landscape import Minimisers, SearchResult, Verdict
-from ident_theory.landscape.minimisers import MinimiserClass, member_model
+from ident_theory.landscape.minimisers import MinimiserClass
 from ident_theory.models import GaussianMixture, Model, ReLUNetwork
 from ident_theory.spec import to_dict
 
@@ -238,7 +238,7 @@ def _class_report(found: MinimiserClass) -> ClassReport:
 
 def _data_report(index: int, result: SearchResult) -> DataReport:
     best = int(np.argmin(result.best[:, index]))
-    model = member_model(result.members, best, int(result.best_prior[best, index]))
+    model = result.member(best, int(result.best_prior[best, index]))
     return DataReport(index, prior_words(model.prior), function_words(line_pieces(model.decoder)), to_dict(model),
                       float(result.best[best, index]))
 
