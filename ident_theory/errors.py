@@ -76,3 +76,11 @@ class StoreMismatchError(IdentTheoryError):
 
 class StoreWriteError(IdentTheoryError):
     """A result could not be written; what was stored before stays usable. Free space or rights and run again."""
+
+
+class CertificateRejected(IdentTheoryError):
+    """A certificate or witness does not prove what it claims; the message names the step that fails."""
+
+
+class UnsupportedLayerError(UnsupportedError, InputError):
+    """A torch module holds layers that cannot be converted; the message lists all of them."""

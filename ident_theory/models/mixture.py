@@ -10,7 +10,16 @@ import numpy as np
 
 from ident_theory.errors import Problem
 from ident_theory.exact.rationals import nearest_float, parse_array, shown, to_float
-from ident_theory.models.value import ExactArray, FloatArray, Value, check_covariance, flat_key, freeze, raise_if
+from ident_theory.models.value import (
+    ExactArray,
+    FloatArray,
+    Value,
+    check_covariance,
+    flat_key,
+    freeze,
+    plain_numbers,
+    raise_if,
+)
 
 #: Weights given as floats (thirds, say) miss 1 by rounding; up to this gap they are divided by their sum.
 WEIGHT_SUM_TOLERANCE = Fraction(1, 10**9)
@@ -103,6 +112,11 @@ class GaussianMixture(Value):
                 root = vectors * np.sqrt(np.clip(values, 0.0, None))
                 z[rows] = self.means[j] + rng.standard_normal((rows.size, self.latent_dim)) @ root.T
         return z, component
+
+    def plain(self) -> dict[str, Any]:
+        """The section ``[prior]`` of a model file."""
+        return {"weights": plain_numbers(self.weights_exact), "means": plain_numbers(self.means_exact),
+                "covariances": plain_numbers(self.covariances_exact)}
 
     def _key(self) -> Hashable:
         return flat_key(self.weights_exact), flat_key(self.means_exact), flat_key(self.covariances_exact)

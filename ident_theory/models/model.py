@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 from ident_theory.errors import Problem
 from ident_theory.models.mixture import GaussianMixture
@@ -59,6 +60,11 @@ class Model(Value):
     def observed_dim(self) -> int:
         """Dimension n of the observation."""
         return self.decoder.observed_dim
+
+    def plain(self) -> dict[str, Any]:
+        """The model as the tree of a model file: nested dictionaries and lists of exact numbers."""
+        tree = {"prior": self.prior.plain(), "decoder": self.decoder.plain()}
+        return tree if self.noise is None else {**tree, "noise": self.noise.plain()}
 
     def _key(self) -> Hashable:
         return self.prior, self.decoder, self.noise

@@ -10,7 +10,7 @@ import numpy as np
 
 from ident_theory.errors import InputError, Problem
 from ident_theory.exact.rationals import nearest_float, parse_array, parse_number, to_float
-from ident_theory.models.value import ExactArray, FloatArray, Value, flat_key, raise_if
+from ident_theory.models.value import ExactArray, FloatArray, Value, flat_key, plain_numbers, raise_if
 
 
 class ReLUNetwork(Value):
@@ -83,6 +83,12 @@ class ReLUNetwork(Value):
             if layer != last:
                 hidden = np.where(hidden > 0, hidden, self.negative_slope * hidden)
         return hidden
+
+    def plain(self) -> dict[str, Any]:
+        """The section ``[decoder]`` of a model file."""
+        return {"type": "relu_network", "weights": [plain_numbers(w) for w in self.weights_exact],
+                "biases": [plain_numbers(b) for b in self.biases_exact],
+                "negative_slope": plain_numbers(self.negative_slope_exact)}
 
     def _key(self) -> Hashable:
         return (tuple(flat_key(w) for w in self.weights_exact), tuple(flat_key(b) for b in self.biases_exact),

@@ -11,7 +11,15 @@ import numpy as np
 
 from ident_theory.errors import Problem
 from ident_theory.exact.rationals import nearest_float, parse_array, parse_number, shown, to_float
-from ident_theory.models.value import ExactArray, FloatArray, Value, check_covariance, flat_key, raise_if
+from ident_theory.models.value import (
+    ExactArray,
+    FloatArray,
+    Value,
+    check_covariance,
+    flat_key,
+    plain_numbers,
+    raise_if,
+)
 
 
 class GaussianNoise(Value):
@@ -76,6 +84,12 @@ class GaussianNoise(Value):
         """Draw (size, n) noise vectors."""
         return rng.standard_normal((size, n)) @ self.root(n).T
 
+    def plain(self) -> dict[str, Any]:
+        """The section ``[noise]`` of a model file."""
+        if self.full_exact is not None:
+            return {"type": "gaussian", "covariance": plain_numbers(self.full_exact)}
+        return {"type": "gaussian", "std": plain_numbers(self.std_exact)}
+
     def _key(self) -> Hashable:
         return (None if self.std_exact is None else flat_key(self.std_exact),
                 None if self.full_exact is None else flat_key(self.full_exact))
@@ -124,6 +138,10 @@ class IndependentNoise(Value):
     @abc.abstractmethod
     def _standard(self, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
         """Draw standard noise of the given shape."""
+
+    def plain(self) -> dict[str, Any]:
+        """The section ``[noise]`` of a model file."""
+        return {"type": self.family, "scale": plain_numbers(self.scale_exact)}
 
     def _key(self) -> Hashable:
         return flat_key(self.scale_exact), self.shape_parameter
@@ -187,6 +205,10 @@ class StudentNoise(IndependentNoise):
     def shape_parameter(self) -> float:
         """Degrees of freedom."""
         return nearest_float(self.df_exact)
+
+    def plain(self) -> dict[str, Any]:
+        """The section ``[noise]`` of a model file."""
+        return {**super().plain(), "df": plain_numbers(self.df_exact)}
 
     def _standard(self, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
         return rng.standard_t(self.shape_parameter, size=shape)

@@ -10,7 +10,7 @@ import numpy as np
 from ident_theory.errors import Problem
 from ident_theory.exact.rationals import parse_array, shown, to_float
 from ident_theory.models.network import latents
-from ident_theory.models.value import ExactArray, FloatArray, Value, flat_key, freeze, raise_if
+from ident_theory.models.value import ExactArray, FloatArray, Value, flat_key, freeze, plain_numbers, raise_if
 
 
 class PiecewiseAffineMap(Value):
@@ -74,6 +74,11 @@ class PiecewiseAffineMap(Value):
         points = latents(z, 1)[:, 0]
         piece = np.searchsorted(self.breakpoints, points, side="right")
         return self.slopes[piece] * points[:, None] + self.intercepts[piece]
+
+    def plain(self) -> dict[str, Any]:
+        """The section ``[decoder]`` of a model file."""
+        return {"type": "piecewise_affine", "breakpoints": plain_numbers(self.breakpoints_exact),
+                "slopes": plain_numbers(self.slopes_exact), "intercepts": plain_numbers(self.intercepts_exact)}
 
     def _key(self) -> Hashable:
         return flat_key(self.breakpoints_exact), flat_key(self.slopes_exact), flat_key(self.intercepts_exact)

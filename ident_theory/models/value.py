@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ident_theory.errors import ModelError, Problem
-from ident_theory.exact.rationals import shown, to_float
+from ident_theory.exact.rationals import format_exact, shown, to_float
 
 ExactArray = NDArray[np.object_]
 FloatArray = NDArray[np.float64]
@@ -23,6 +23,10 @@ class Value(abc.ABC):
     @abc.abstractmethod
     def _key(self) -> Hashable:
         """What the object consists of, as something hashable."""
+
+    @abc.abstractmethod
+    def plain(self) -> dict[str, Any]:
+        """As nested dictionaries and lists, the section of a model file: integers as int, rationals as ``"p/q"``."""
 
     def _set(self, **fields: Any) -> None:
         self.__dict__.update(fields)
@@ -44,6 +48,13 @@ def raise_if(problems: Sequence[Problem], what: str) -> None:
     """Raise `ModelError` when `problems` is not empty."""
     if problems:
         raise ModelError(problems, what)
+
+
+def plain_numbers(value: Any) -> Any:
+    """An exact number or array as JSON: integers as int, other rationals as ``"p/q"``."""
+    if isinstance(value, Fraction):
+        return value.numerator if value.denominator == 1 else format_exact(value)
+    return [plain_numbers(item) for item in value] if value.ndim else plain_numbers(value.item())
 
 
 def flat_key(array: ExactArray) -> tuple[tuple[int, ...], tuple[Fraction, ...]]:
