@@ -1,0 +1,133 @@
+"""Whether the image of a cell is covered by the images of other cells, up to measure zero: exact, with a proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flint import fmpq
+
+from ident_theory.geometry.images import Piece, meeting
+from ident_theory.geometry.linear_programs import Constraint, Multipliers, Point, evaluate, maximise
+
+
+@dataclass(frozen=True)
+class Uncovered:
+    """A part of a cell that no other full-dimensional image reaches.
+
+    Attributes
+    ----------
+    constraints : tuple of constraints
+        The part, with an interior.
+    point : list of fmpq
+        A point of its interior.
+    """
+
+    constraints: tuple[Constraint, ...]
+    point: Point
+
+
+@dataclass(frozen=True)
+class _Cover:
+    """Another cell seen from the first one: its constraints in the coordinates of the first."""
+
+    leaf: int
+    units: tuple[int, ...]
+    constraints: tuple[Constraint, ...]
+
+
+def pulled_back(piece: Piece, other: Piece, leaf: int) -> _Cover:
+    """The constraints of `other` in z, where f on `piece` at z equals f on `other`; the planes must be equal."""
+    both = meeting(other, piece)
+    assert both is not None
+    # `piece` is the second one, so its z is the parameter itself: base 0, span the identity.
+    return _Cover(leaf, other.cell.units, tuple(both.pull(other.cell.constraints, ())))
+
+
+def cover_tree(piece: Piece, n_units: int, covers: Sequence[_Cover],
+               check: Callable[[], None]) -> dict[str, Any] | Uncovered:
+    """A proof tree that the cell of `piece` lies in the union of `covers`, or a part of it that does not.
+
+    Parameters
+    ----------
+    piece : Piece
+    n_units : int
+        Number of hidden units: positions of the constraints of cuts start there.
+    covers : sequence of _Cover
+    check : callable
+        Called at every step; raises to give up.
+
+    Returns
+    -------
+    dict or Uncovered
+        Nodes ``{"in": leaf, "y": {unit: {position: factor}}}`` with fmpq factors, and
+        ``{"cut": [leaf, unit], "neg": node, "pos": node}``.
+    """
+    positions = list(piece.cell.units)
+    return _cover(list(piece.cell.constraints), positions, n_units, piece.cell.point, covers, None, 0, check)
+
+
+def _cover(region: list[Constraint], positions: list[int], following: int, point: Point, covers: Sequence[_Cover],
+           chosen: _Cover | None, done: int, check: Callable[[], None]) -> dict[str, Any] | Uncovered:
+    check()
+    if chosen is None:
+        chosen = next((c for c in covers if all(evaluate(g, point) >= 0 for g in c.constraints)), None)
+        if chosen is None:
+            return Uncovered(tuple(region), point)
+        done = 0
+    proofs: dict[int, Multipliers] = {}
+    for k, (unit, wall) in enumerate(zip(chosen.units, chosen.constraints, strict=True)):
+        outward = [-v for v in wall]
+        best = maximise(region, outward[:-1], point, None if k < done else wall[-1])
+        if best.value is not None:
+            proofs[unit] = {positions[r]: y for r, y in best.multipliers.items()}
+            continue
+        sides = _both_sides(region, point, wall, best.point)
+        if sides is None:
+            return _cover(region, positions, following, point, covers, None, 0, check)
+        inside, beyond = sides
+        # What is inside goes on with this cover, what lies beyond its wall starts again.
+        negative = _cover([*region, outward], [*positions, following], following + 1, beyond, covers, None, 0, check)
+        if isinstance(negative, Uncovered):
+            return negative
+        positive = _cover([*region, wall], [*positions, following], following + 1, inside, covers, chosen, k + 1, check)
+        if isinstance(positive, Uncovered):
+            return positive
+        return {"cut": [chosen.leaf, unit], "neg": negative, "pos": positive}
+    return {"in": chosen.leaf, "y": proofs}
+
+
+def _both_sides(region: list[Constraint], point: Point, wall: Constraint,
+                found: Point) -> tuple[Point, Point] | None:
+    """Interior points of a region with wall > 0 and wall < 0, from an interior point and one with wall < 0.
+
+    None when the region has no point with wall > 0.
+    """
+    height = evaluate(wall, point)
+    if height > 0:
+        return point, _towards(found, point, evaluate(wall, found), height)
+    if not height:
+        inside = _other_side(region, point, wall)
+        return inside, [2 * p - q for p, q in zip(point, inside, strict=True)]
+    reach = maximise(region, wall[:-1], point, -wall[-1])
+    if reach.value is not None:
+        return None
+    return _towards(reach.point, point, evaluate(wall, reach.point), height), point
+
+
+def _towards(start: Point, interior: Point, value: fmpq, other: fmpq) -> Point:
+    """A point on the way to an interior point, half way to where a function with these two values vanishes."""
+    share = abs(value) / (abs(value) + abs(other)) / 2
+    return [q + share * (p - q) for p, q in zip(interior, start, strict=True)]
+
+
+def _other_side(region: list[Constraint], point: Point, wall: Constraint) -> Point:
+    """A point of the region's interior with wall > 0, next to an interior point with wall = 0."""
+    step = fmpq(1)
+    direction = wall[:-1]
+    for g in region:
+        slope = abs(sum((a * v for a, v in zip(g, direction, strict=False)), fmpq(0)))
+        if slope:
+            step = min(step, evaluate(g, point) / slope / 2)
+    return [p + step * v for p, v in zip(point, direction, strict=True)]
