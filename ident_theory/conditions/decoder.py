@@ -5,9 +5,11 @@ from __future__ import annotations
 from flint import fmpq
 
 from ident_theory.exact.findings import Certificate, Finding, Witness
+from ident_theory.geometry.cell_images import Decision
 from ident_theory.geometry.line import LinePieces, line_pieces
 from ident_theory.geometry.line_images import EqualValues, equal_values, jump, overlapping_values, single_value
-from ident_theory.geometry.network_images import Decision, NetworkImages
+from ident_theory.geometry.network_images import NetworkImages
+from ident_theory.geometry.network_weak import weakly_injective
 from ident_theory.models import DeclaredMap, PiecewiseAffineMap, ReLUNetwork
 from ident_theory.models.model import Decoder
 from ident_theory.numerics import Evidence, Status, Stopwatch
@@ -97,12 +99,12 @@ def _finding(condition: str, proof: Certificate | Witness | None, reason: str,
 
 def _network(network: ReLUNetwork, clock: Stopwatch, shortcuts: bool) -> list[Finding]:
     images = NetworkImages(network, clock, shortcuts)
-    decisions = {"F4": images.injective(), "F3": images.observably_injective(), "F2": images.weakly_injective()}
+    decisions = {"F4": images.injective(), "F3": images.observably_injective(), "F2": weakly_injective(images)}
     return [_decided(condition, decision, images.n_cells) for condition, decision in decisions.items()]
 
 
 def _decided(condition: str, decision: Decision, n_cells: int | None) -> Finding:
-    details: dict[str, object] = {"shortcut": decision.shortcut}
+    details: dict[str, object] = {"shortcut": decision.shortcut, **decision.details}
     if n_cells is not None:
         details["cells"] = n_cells
     return _finding(condition, decision.proof, decision.reason, details)

@@ -6,6 +6,7 @@ search cannot forge one.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -42,7 +43,9 @@ def verify(kind: str, data: Mapping[str, Any], model: Mapping[str, Any]) -> None
     """
     check = VERIFIERS.get(kind)
     if check is None:
-        raise CertificateRejected(f"verify: expected one of the kinds {', '.join(VERIFIERS)}, got {kind!r}")
+        near = difflib.get_close_matches(kind, VERIFIERS, 1)
+        hint = f"; the nearest is {near[0]!r}" if near else ""
+        raise CertificateRejected(f"verify: expected one of the {len(VERIFIERS)} kinds of proof, got {kind!r}{hint}")
     try:
         check(model, data)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError, OverflowError) as error:

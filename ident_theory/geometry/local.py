@@ -15,6 +15,12 @@ from ident_theory.models.network import ReLUNetwork
 
 def cell_at(network: ReLUNetwork, z: Point) -> Cell | None:
     """The cell with a point in its interior, with the constraints of all its units; None on the border of cells."""
+    cell = cell_around(network, z)
+    return cell if cell.contains_inside(z) else None
+
+
+def cell_around(network: ReLUNetwork, z: Point) -> Cell:
+    """A cell that holds a point, perhaps on its border and perhaps without interior: '+' where a unit is zero."""
     m = len(z)
     slope = rational(network.negative_slope_exact)
     forms = [[ONE if i == j else ZERO for j in range(m + 1)] for i in range(m)]
@@ -28,14 +34,12 @@ def cell_at(network: ReLUNetwork, z: Point) -> Cell | None:
         if layer == network.depth - 1:
             break
         for u, form in enumerate(forms):
-            height = evaluate(form, z)
+            active = evaluate(form, z) >= 0
             if any(form[:-1]):
-                if not height:
-                    return None
                 units.append(len(pattern))
-                constraints.append(form if height > 0 else [-v for v in form])
-            pattern += "+" if height >= 0 else "-"
-            if height < 0:
+                constraints.append(form if active else [-v for v in form])
+            pattern += "+" if active else "-"
+            if not active:
                 forms[u] = [slope * v for v in form]
     return Cell(pattern, tuple(units), tuple(constraints), (), tuple(form[:-1] for form in forms),
                 tuple(form[-1] for form in forms), z)

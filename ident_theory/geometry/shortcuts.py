@@ -17,13 +17,26 @@ def narrow_layer(network: ReLUNetwork) -> int | None:
                  if min(w.shape) < network.latent_dim or _matrix(w).rank() < network.latent_dim), None)
 
 
+def is_linear(network: ReLUNetwork) -> bool:
+    """Whether the activation changes nothing, so that f is one affine map."""
+    return network.depth == 1 or network.negative_slope_exact == 1
+
+
+def has_linear_rank(network: ReLUNetwork) -> bool:
+    """Whether the product of all weights has full column rank; for a network that `is_linear`."""
+    product = _matrix(network.weights_exact[0])
+    for w in network.weights_exact[1:]:
+        product = _matrix(w) * product
+    return bool(product.rank() == network.latent_dim)
+
+
 def injective_layers(network: ReLUNetwork) -> list[list[int]] | None:
     """Rows of an invertible square part of every layer of a network with an injective activation.
 
     A leaky ReLU (slope > 0) is injective, and so is an affine layer of full column rank; their composition is, too.
-    A network of one layer has no activation. None when a layer has no full column rank or the activation is a ReLU.
+    None when a layer has no full column rank or the activation is a ReLU.
     """
-    if network.depth > 1 and network.negative_slope_exact <= 0:
+    if network.negative_slope_exact <= 0:
         return None
     rows = [independent_rows(w) for w in network.weights_exact]
     found = [part for part in rows if part is not None]
