@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from ident_theory.cli.check import check, example, verify
 from ident_theory.cli.common import FigureFormat, check_folder, print_repairs, progress
 from ident_theory.cli.search import minimisers, search
 from ident_theory.errors import IdentTheoryError, InputError, StoreMismatchError
@@ -26,8 +27,9 @@ UNDECIDED = 3
 
 app = typer.Typer(name="ident-theory", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   pretty_exceptions_enable=False,
-                  help="Exact laws and likelihood landscapes of latent-variable models x = f(z) + noise. "
-                       "Exit codes: 0 done, 2 bad input, 3 not computable.")
+                  help="Exact laws, likelihood landscapes and identifiability checks of latent-variable models "
+                       "x = f(z) + noise. Exit codes: 0 done, or what was asked holds; 1 it does not; 2 bad input; "
+                       "3 not computable, or undecided.")
 
 
 class StoreFormat(enum.StrEnum):
@@ -128,6 +130,9 @@ def show_law(
         typer.echo(f"log density at x = {place}: {density.value[i]:.15g}; {bounds}")
 
 
+app.command()(check)
+app.command()(verify)
+app.command()(example)
 app.command()(search)
 app.command()(minimisers)
 

@@ -287,7 +287,7 @@ def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def distinct_priors(family: ParameterFamily) -> Priors:
     """Every prior of a family, once: zero weights dropped, equal components merged."""
-    count = family.model.prior.n_components
+    count = family.model.mixture.n_components
     places: dict[tuple[Fraction, Fraction], int] = {}
     choices: list[np.ndarray] = []
     paths: list[str] = []

@@ -105,7 +105,7 @@ class ParameterFamily:
     def member(self, values: Mapping[str, Fraction], weights: Sequence[Fraction]) -> Model:
         """The model with the given values of its free entries."""
         model = with_parameters(self.model, values) if values else self.model
-        prior = model.prior
+        prior = model.mixture
         if tuple(prior.weights_exact) != tuple(weights):
             prior = GaussianMixture(list(weights), prior.means_exact.tolist(), prior.covariances_exact.tolist())
         return Model(prior, model.decoder, model.noise)
@@ -119,7 +119,7 @@ class ParameterFamily:
     def to_dict(self) -> dict[str, Any]:
         """The declaration as nested dictionaries that JSON holds, numbers as exact strings; see `from_dict`."""
         vary: dict[str, Any] = {path: [format_exact(v) for v in grid] for path, grid in self.grids.items()}
-        if self.weights != (tuple(self.model.prior.weights_exact),) or not vary:  # [vary] may not be empty
+        if self.weights != (tuple(self.model.mixture.weights_exact),) or not vary:  # [vary] may not be empty
             vary["prior.weights"] = [[format_exact(v) for v in row] for row in self.weights]
         return {**to_dict(self.model), "vary": vary}
 
@@ -163,7 +163,7 @@ def _check_template(model: Model) -> None:
 def _read_vary(model: Model, vary: Mapping[str, Any],
                problems: list[Problem]) -> tuple[dict[str, Grid], tuple[Grid, ...]]:
     grids: dict[str, Grid] = {}
-    weights: tuple[Grid, ...] = (tuple(model.prior.weights_exact),)
+    weights: tuple[Grid, ...] = (tuple(model.mixture.weights_exact),)
     if not isinstance(vary, Mapping) or not vary:
         problems.append(Problem("vary", "at least one parameter with its grid",
                                 "nothing" if not vary else f"an object of type {type(vary).__name__}"))
@@ -174,7 +174,7 @@ def _read_vary(model: Model, vary: Mapping[str, Any],
         if not isinstance(key, str):
             problems.append(Problem(place, "the path of a parameter", f"a key of type {type(key).__name__}"))
         elif key == "prior.weights":
-            weights = _read_weights(given, model.prior.n_components, place, problems)
+            weights = _read_weights(given, model.mixture.n_components, place, problems)
         elif key.startswith("prior.weights"):
             problems.append(Problem(place, 'the key "prior.weights" for all weights together', f'"{key}"',
                                     "weights move together: {simplex = k}, or a list of vectors"))

@@ -30,7 +30,7 @@ def default_window(model: Model, path: str) -> tuple[float, float]:
     value = float(parameter(model, path))
     name = f"{place.section}.{place.field}"
     if name == "prior.weights":
-        if model.prior.n_components == 1:
+        if model.mixture.n_components == 1:
             raise InputError(f"{place.path}: the weight of a single component is 1 and cannot vary")
         return 0.0, 1.0
     low, high = value - REACH, value + REACH

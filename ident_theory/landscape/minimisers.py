@@ -92,7 +92,7 @@ class Minimisers:
         """
         models = (self.truth, *(item.representative for item in self.classes))
         degenerate = any(w and not v for model in models for w, v in zip(
-            model.prior.weights_exact, model.prior.covariances_exact.ravel(), strict=True))
+            model.mixture.weights_exact, model.mixture.covariances_exact.ravel(), strict=True))
         return self.verdict is not Verdict.INEQUIVALENT or not self.weakly_injective or degenerate
 
     @property
@@ -113,7 +113,7 @@ def find_minimisers(members: Members, truth: Model,
     near : list of (function, prior, excess)
         All points whose excess is within the threshold, which exceeds the error of the values.
     """
-    pieces, components = line_pieces(truth.decoder), components_of(truth.prior)
+    pieces, components = line_pieces(truth.decoder), components_of(truth.mixture)
     key = law_key(pieces, components)
     groups: list[tuple[Relation, Fraction | None, Fraction | None, list[tuple[int, int]]]] = []
     misses: list[tuple[int, int, float]] = []

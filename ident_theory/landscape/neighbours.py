@@ -82,7 +82,7 @@ def _distinct(pairs: np.ndarray) -> np.ndarray:
 def _weight_steps(family: ParameterFamily) -> np.ndarray:
     """Pairs of weight vectors that differ in two entries, with no vector of the grid between them."""
     steps = []
-    for i, j in itertools.combinations(range(family.model.prior.n_components), 2):
+    for i, j in itertools.combinations(range(family.model.mixture.n_components), 2):
         lines: dict[tuple[Fraction, ...], list[tuple[Fraction, int]]] = {}
         for index, row in enumerate(family.weights):
             rest = tuple(w for k, w in enumerate(row) if k not in (i, j))

@@ -15,6 +15,7 @@ import numpy as np
 from ident_theory.errors import InputError, ModelError, Problem
 from ident_theory.exact.rationals import nearest_float, parse_number
 from ident_theory.models import GaussianNoise, Model, ReLUNetwork, StudentNoise
+from ident_theory.models.model import require_law
 from ident_theory.models.value import ExactArray
 
 _PATH = re.compile(r"\s*(\w+)\.(\w+)\s*((?:\[[^\[\]]*\])*)\s*")
@@ -47,6 +48,8 @@ def find_parameter(model: Model, path: str) -> Parameter:
     ------
     InputError
         For a path that names no parameter of this model; lists what exists.
+    UnsupportedError
+        For a model whose law is not available.
     """
     fields = _fields(model)
     match = _PATH.fullmatch(path) if isinstance(path, str) else None
@@ -166,7 +169,7 @@ def _rebuild(model: Model, changes: Mapping[Parameter, Fraction]) -> Model:
             fields[place.field] = _put(fields[place.field], place.index, number,
                                        place.field in ("covariances", "covariance"))
     if weights:
-        draft["prior"]["weights"] = _move_weights(model.prior.weights_exact, weights)
+        draft["prior"]["weights"] = _move_weights(model.mixture.weights_exact, weights)
     touched = {place.section for place in changes}
     parts: dict[str, Any] = {"prior": model.prior, "decoder": model.decoder, "noise": model.noise}
     for section in touched:
@@ -216,6 +219,7 @@ def _exact(model: Model, section: str, field: str) -> Any:
 
 def _fields(model: Model) -> dict[str, list[tuple[int, ...]]]:
     """Name of every field with the shapes of its arrays (one a layer for networks)."""
+    require_law(model, "parameter paths")
     names = ["prior.weights", "prior.means", "prior.covariances"]
     if isinstance(model.decoder, ReLUNetwork):
         names += ["decoder.weights", "decoder.biases", "decoder.negative_slope"]

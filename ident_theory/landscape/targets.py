@@ -98,7 +98,7 @@ def quadratures_on_line(tables: Tables, sizes: Sequence[int], functions: Sequenc
     rule_of : ndarray of int32, shape (orbits,)
     rules : list of Quadrature
     """
-    truths = {i: Target(line_pieces(t.decoder), components_of(t.prior))
+    truths = {i: Target(line_pieces(t.decoder), components_of(t.mixture))
               for i, t in enumerate(targets) if isinstance(t, Model)}
     data = {i: t.reshape(-1) for i, t in enumerate(targets) if not isinstance(t, Model)}
     reach = max(_reach(functions, far), *(root_mean_square(t.pieces, float(c.mean), float(c.variance) ** 0.5)
@@ -286,7 +286,7 @@ def _product_nodes(truth: Model, finer: bool) -> tuple[FloatArray, FloatArray]:
     for k in range(pieces.n_pieces):
         left, right = (None if t is None else float(t) for t in pieces.ends(k))
         slope = math.hypot(*(float(a) for a in pieces.slopes[k]))
-        for component in components_of(truth.prior):
+        for component in components_of(truth.mixture):
             mu, tau, w = float(component.mean), math.sqrt(float(component.variance)), float(component.weight)
             if tau == 0:
                 if pieces.contains(k, component.mean):

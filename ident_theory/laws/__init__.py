@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ident_theory.errors import InputError, UnsupportedError
 from ident_theory.laws.base import Atoms, ErrorKind, Estimate, Law, LawKind, LogDensity
-from ident_theory.models.model import Model
+from ident_theory.models.model import Model, require_law
 from ident_theory.models.noise import GaussianNoise
 
 __all__ = ["Atoms", "ErrorKind", "Estimate", "Law", "LawKind", "LogDensity", "law"]
@@ -33,7 +33,8 @@ def law(model: Model, route: str = "auto") -> Law:
     InputError
         When `model` is no Model or `route` is unknown.
     UnsupportedError
-        When the asked route does not serve this model.
+        When the asked route does not serve this model, or none does: a conditional prior, a declared decoder,
+        uniform or Fejér noise.
     DegenerateLawError
         When the model has no noise and its law is of a kind that is not available; the message names it.
     """
@@ -42,6 +43,7 @@ def law(model: Model, route: str = "auto") -> Law:
                          "noise) or read one with load(path)")
     if route not in ROUTES:
         raise InputError(f"law: expected a route out of {', '.join(ROUTES)}; got {route!r}")
+    require_law(model, "law")
     chosen = _best_route(model) if route == "auto" else route
     if chosen == "closed form":
         from ident_theory.laws.line import LineLaw

@@ -144,7 +144,7 @@ class Law(abc.ABC):
                              "make one with numpy.random.default_rng(seed)")
         if not isinstance(size, int | np.integer) or size < 0:
             raise InputError(f"sample: expected a size >= 0, got size={size!r}")
-        z, _ = self.model.prior.sample(int(size), rng)
+        z, _ = self.model.mixture.sample(int(size), rng)
         x = self.model.decoder(z)
         if self.model.noise is not None:
             x = x + self.model.noise.sample(int(size), self.observed_dim, rng)

@@ -264,6 +264,6 @@ class Restriction:
 def restrictions(model: Model, seed: int) -> list[Restriction]:
     """The decoder seen from every component of the prior, equal components merged."""
     assert isinstance(model.decoder, ReLUNetwork)
-    prior = model.prior.reduced()
+    prior = model.mixture.reduced()
     return [Restriction(model.decoder, float(w), mean, covariance, seed)
             for w, mean, covariance in zip(prior.weights, prior.means, prior.covariances, strict=True)]

@@ -34,14 +34,14 @@ def sobol_observations(model: Model, seed: int, count: int) -> FloatArray:
     m, n = model.latent_dim, model.observed_dim
     u = stats.qmc.Sobol(1 + m + n, seed=seed).random(count)
     u = np.clip(u, 1e-16, 1 - 1e-16)
-    component = np.searchsorted(np.cumsum(model.prior.weights), u[:, 0] * model.prior.weights.sum(), side="right")
-    component = np.minimum(component, model.prior.n_components - 1)
+    component = np.searchsorted(np.cumsum(model.mixture.weights), u[:, 0] * model.mixture.weights.sum(), side="right")
+    component = np.minimum(component, model.mixture.n_components - 1)
     normal = stats.norm.ppf(u[:, 1:1 + m])
     z = np.empty((len(u), m))
-    for j in range(model.prior.n_components):
-        values, vectors = np.linalg.eigh(model.prior.covariances[j])
+    for j in range(model.mixture.n_components):
+        values, vectors = np.linalg.eigh(model.mixture.covariances[j])
         rows = component == j
-        z[rows] = model.prior.means[j] + normal[rows] @ (vectors * np.sqrt(np.clip(values, 0.0, None))).T
+        z[rows] = model.mixture.means[j] + normal[rows] @ (vectors * np.sqrt(np.clip(values, 0.0, None))).T
     x = model.decoder(z)
     noise, tail = model.noise, u[:, 1 + m:]
     if isinstance(noise, GaussianNoise):

@@ -106,7 +106,7 @@ def _on_a_curve(p: Law, q: Law, rtol: float, ratio: bool) -> Estimate:
                                  f"without noise ({q.kind.value}); add noise to the models")
     value, error = _on_the_atoms(p, q, ratio), 0.0
     own, other = line_pieces(p.model.decoder), line_pieces(q.model.decoder)
-    spread_p, spread_q = ([c for c in components_of(law.model.prior) if c.variance > 0] for law in (p, q))
+    spread_p, spread_q = ([c for c in components_of(law.model.mixture) if c.variance > 0] for law in (p, q))
     if math.isinf(value) or not spread_p:
         return Estimate(value, 4e-16 * abs(value), ErrorKind.PROMISED)
     # Cut by both curves, so that both densities are one sum of Gaussians on every stretch.
@@ -265,7 +265,7 @@ def _latent_mean(model: Model, function: Callable[[FloatArray], FloatArray], rto
     """E of a function of the latent under the prior, m = 1, with an error estimate."""
     breaks = np.array([float(t) for t in line_pieces(model.decoder).breakpoints])
     value = error = 0.0
-    for component in components_of(model.prior):
+    for component in components_of(model.mixture):
         w, mu, tau = float(component.weight), float(component.mean), math.sqrt(float(component.variance))
         if tau == 0.0:
             value += w * float(function(np.array([mu]))[0])

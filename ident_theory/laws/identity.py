@@ -19,7 +19,7 @@ from ident_theory.errors import InputError, UnsupportedError
 from ident_theory.geometry.affine import ONE, ZERO, AffineForm, affine_form
 from ident_theory.geometry.line import LinePieces, Vector, line_pieces
 from ident_theory.laws.line_terms import Component, components_of
-from ident_theory.models.model import Model
+from ident_theory.models.model import Model, require_law
 from ident_theory.models.noise import GaussianNoise, Noise
 
 #: A rational as numerator and denominator in Python integers, which hash many times faster than flint's rationals.
@@ -182,6 +182,7 @@ def compare(a: Model, b: Model) -> Comparison:
     for name, model in (("first", a), ("second", b)):
         if not isinstance(model, Model):
             raise InputError(f"compare: expected two models, the {name} is of type {type(model).__name__}")
+        require_law(model, "compare")
         if model.latent_dim != 1:
             raise UnsupportedError(f"compare: available for one latent, the {name} model has {model.latent_dim}; "
                                    "compare laws by their log densities instead")
@@ -191,8 +192,8 @@ def compare(a: Model, b: Model) -> Comparison:
     if _noise_key(a.noise, a.observed_dim) != _noise_key(b.noise, b.observed_dim):
         raise InputError(f"compare: expected models with the same noise, got {a.noise!r} and {b.noise!r}; give both "
                          "models one noise")
-    return compare_parts(line_pieces(a.decoder), components_of(a.prior), line_pieces(b.decoder),
-                         components_of(b.prior))
+    return compare_parts(line_pieces(a.decoder), components_of(a.mixture), line_pieces(b.decoder),
+                         components_of(b.mixture))
 
 
 def compare_parts(pieces_a: LinePieces, components_a: Sequence[Component], pieces_b: LinePieces,

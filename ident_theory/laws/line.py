@@ -54,7 +54,7 @@ class LineLaw(Law):
     @cached_property
     def _terms(self) -> LineTerms:
         assert isinstance(self.model.noise, GaussianNoise)
-        return line_terms(self.pieces, components_of(self.model.prior), self.model.noise)
+        return line_terms(self.pieces, components_of(self.model.mixture), self.model.noise)
 
     def log_density(self, x: Any) -> FloatArray:
         """Log density at points: (N, n), or (N,) when n = 1, -> (N,). Every value is finite.

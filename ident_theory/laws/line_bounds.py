@@ -51,7 +51,7 @@ class LineBalls:
         covariance = fmpq_mat([[rational(v) for v in row] for row in model.noise.covariance_exact(self.n)])
         self._precision = covariance.inv()
         determinant = covariance.det()
-        self._terms = [term for k in range(pieces.n_pieces) for component in components_of(model.prior)
+        self._terms = [term for k in range(pieces.n_pieces) for component in components_of(model.mixture)
                        if (term := self._term(pieces, k, component, determinant)) is not None]
 
     def _term(self, pieces: LinePieces, k: int, component: Component, determinant: fmpq) -> _Term | None:

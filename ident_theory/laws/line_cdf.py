@@ -33,7 +33,7 @@ def line_cdf(model: Model, pieces: LinePieces, x: FloatArray) -> FloatArray:
     with ctx.workprec(BITS):
         noise = arb(rational(model.noise.covariance_exact(1)[0, 0])).sqrt()
         for k in range(pieces.n_pieces):
-            for component in components_of(model.prior):
+            for component in components_of(model.mixture):
                 total += to_float(arb(component.weight)) * _term(pieces, k, component, noise, x)
     return np.clip(total, 0.0, 1.0)
 

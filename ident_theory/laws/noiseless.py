@@ -59,7 +59,7 @@ class NoiselessLineLaw(Law):
             raise UnsupportedError(f"NoiselessLineLaw: expected one latent and noise=None, got latent_dim="
                                    f"{model.latent_dim}, noise={model.noise!r}; use ident_theory.law(model)")
         self.pieces: LinePieces = line_pieces(model.decoder)
-        self._components = components_of(model.prior)
+        self._components = components_of(model.mixture)
         super().__init__(model, self._find_kind(model))
 
     def _find_kind(self, model: Model) -> LawKind:

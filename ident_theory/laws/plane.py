@@ -92,7 +92,7 @@ class PlaneLaw(Law):
 
     @classmethod
     def _without_noise(cls, model: Model) -> NoiselessPlane | NoiselessScalar:
-        cells, components = cls._cells_of(model), components_of(model.prior)
+        cells, components = cls._cells_of(model), components_of(model.mixture)
         if model.observed_dim == 2:
             return NoiselessPlane(cells, components)
         return NoiselessScalar(cells, [c for c in components if c.rank == 2],
@@ -106,7 +106,7 @@ class PlaneLaw(Law):
     @cached_property
     def _posteriors(self) -> list[Posterior]:
         assert isinstance(self.model.noise, GaussianNoise)
-        regular = [c for c in components_of(self.model.prior) if c.rank == 2]
+        regular = [c for c in components_of(self.model.mixture) if c.rank == 2]
         return posteriors(self.cells, regular, self.model.noise, self.observed_dim) if regular else []
 
     @cached_property
@@ -117,7 +117,7 @@ class PlaneLaw(Law):
     def singular_parts(self) -> tuple[tuple[fmpq, LineLaw], ...]:
         """Weights and laws of the components with a singular covariance, each as a model with one latent."""
         return tuple((c.weight, LineLaw(line_model(self.model, c)))
-                     for c in components_of(self.model.prior) if c.rank < 2)
+                     for c in components_of(self.model.mixture) if c.rank < 2)
 
     def log_density_with_error(self, x: Any) -> LogDensity:
         """Log density at points, (N, n) or (N,) when n = 1, with an estimated absolute error for each.

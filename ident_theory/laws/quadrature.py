@@ -142,7 +142,7 @@ def quadrature_terms(model: Model, noise: Noise) -> QuadratureTerms:
     log_roots: list[float] = []
     atom_centres: list[list[Pair]] = []
     atom_logs: list[float] = []
-    prior = model.prior.reduced()
+    prior = model.mixture.reduced()
     with ctx.workprec(BITS):
         whitening = _whitening(noise, n)
         for w, mu, variance in zip(prior.weights_exact, prior.means_exact[:, 0], prior.covariances_exact[:, 0, 0],

@@ -28,7 +28,7 @@ def split_points(model: Model) -> FloatArray:
     Images of breakpoints and flat pieces with the noise scale around them, images of the components with
     theirs; the range leaves out a probability below 1e-21 a component.
     """
-    pieces, components = line_pieces(model.decoder), components_of(model.prior)
+    pieces, components = line_pieces(model.decoder), components_of(model.mixture)
     noise, reach = noise_reach(model)
     steps = [0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0, 10.0]  # fine enough that no node pattern misses a spike's flank
     while steps[-1] < reach:

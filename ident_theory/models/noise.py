@@ -104,7 +104,7 @@ class GaussianNoise(Value):
 class IndependentNoise(Value):
     """Noise with independent coordinates ``scale[i] * standard``; the base of the families below.
 
-    Laws under such noise are computed by quadrature, with an error estimate.
+    Laws under Laplace, logistic and Student noise are computed by quadrature, with an error estimate.
     """
 
     family: str
@@ -217,7 +217,52 @@ class StudentNoise(IndependentNoise):
         return f"StudentNoise(scale={to_float(self.scale_exact).tolist()}, df={self.shape_parameter})"
 
 
+class UniformNoise(IndependentNoise):
+    r"""Uniform noise on :math:`[-s, s]` in each coordinate; for checks of conditions, laws are not available.
+
+    Parameters
+    ----------
+    scale : number or array_like of shape (n,)
+        The half width s > 0 (the standard deviation is :math:`s/\sqrt 3`).
+    """
+
+    family = "uniform"
+
+    def _standard(self, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
+        return rng.uniform(-1.0, 1.0, size=shape)
+
+
+class FejerNoise(IndependentNoise):
+    r"""Noise with the Fejér density :math:`(1 - \cos r)/(\pi r^2 s)`, :math:`r = \epsilon/s`, in each coordinate.
+
+    Its characteristic function is the triangle :math:`(1 - s|t|)_+`, which vanishes for :math:`|t| \ge 1/s`:
+    the standard example of noise that cannot be removed from every signal. It has no mean. For checks of
+    conditions; laws are not available.
+
+    Parameters
+    ----------
+    scale : number or array_like of shape (n,)
+        The scale s > 0.
+    """
+
+    family = "fejer"
+
+    def _standard(self, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
+        # Rejection below min(1/2, 2/r^2)/pi, whose middle [-2, 2] and tails have equal mass; pi/4 are kept.
+        kept = np.empty(0)
+        size = int(np.prod(shape))
+        while len(kept) < size:
+            u = 1.0 - rng.random((4, size - len(kept) + 16))  # in (0, 1]
+            r = np.where(u[0] <= 0.5, 2.0 * u[1], 2.0 / u[1])
+            share = np.sin(r / 2) ** 2 * np.where(r <= 2.0, 4.0 / (r * r), 1.0)
+            kept = np.concatenate([kept, np.where(u[3] <= 0.5, -r, r)[u[2] <= share]])
+        return kept[:size].reshape(shape)
+
+
 Noise = GaussianNoise | IndependentNoise
+
+#: Noises under which the laws can be computed.
+LAW_NOISES = (GaussianNoise, LaplaceNoise, LogisticNoise, StudentNoise)
 
 
 def read_scale(value: Any, path: str, problems: list[Problem]) -> ExactArray | None:

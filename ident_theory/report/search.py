@@ -220,7 +220,7 @@ def _truth_report(index: int, found: Minimisers) -> TruthReport:
     assert found.local_minima is not None
     runner_up = found.local_minima.runner_up
     return TruthReport(
-        index=index, prior=prior_words(found.truth.prior), function=function_words(line_pieces(found.truth.decoder)),
+        index=index, prior=prior_words(found.truth.mixture), function=function_words(line_pieces(found.truth.decoder)),
         model=to_dict(found.truth), verdict=found.verdict.name.lower(),
         classes=tuple(_class_report(item) for item in found.classes), raw=found.raw,
         weakly_injective=found.weakly_injective, explained=found.explained,
@@ -232,20 +232,20 @@ def _truth_report(index: int, found: Minimisers) -> TruthReport:
 def _class_report(found: MinimiserClass) -> ClassReport:
     model = found.representative
     scale, shift = (None if v is None else str(v) for v in (found.scale, found.shift))
-    return ClassReport(found.relation.name.lower(), scale, shift, found.raw, prior_words(model.prior),
+    return ClassReport(found.relation.name.lower(), scale, shift, found.raw, prior_words(model.mixture),
                        function_words(line_pieces(model.decoder)), to_dict(model))
 
 
 def _data_report(index: int, result: SearchResult) -> DataReport:
     best = int(np.argmin(result.best[:, index]))
     model = result.member(best, int(result.best_prior[best, index]))
-    return DataReport(index, prior_words(model.prior), function_words(line_pieces(model.decoder)), to_dict(model),
+    return DataReport(index, prior_words(model.mixture), function_words(line_pieces(model.decoder)), to_dict(model),
                       float(result.best[best, index]))
 
 
 def shortfalls(truth: Model, weakly_injective: bool) -> tuple[str, ...]:
     """In which ways a truth is less than a full member: then it lies in a smaller model, or beyond the theorem."""
-    prior, decoder = truth.prior, truth.decoder
+    prior, decoder = truth.mixture, truth.decoder
     parts = zip(prior.weights_exact, prior.means_exact.ravel(), prior.covariances_exact.ravel(), strict=True)
     distinct = {(mean, variance) for weight, mean, variance in parts if weight}
     zero = isinstance(decoder, ReLUNetwork) and any(not v for w in decoder.weights_exact for v in w.ravel())

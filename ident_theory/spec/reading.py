@@ -18,6 +18,9 @@ from pydantic import ValidationError
 from ident_theory.errors import InputError, ModelError, Problem, SpecError
 from ident_theory.exact.rationals import parse_array, parse_number
 from ident_theory.models import (
+    ConditionalPrior,
+    DeclaredMap,
+    FejerNoise,
     GaussianMixture,
     GaussianNoise,
     LaplaceNoise,
@@ -26,17 +29,22 @@ from ident_theory.models import (
     PiecewiseAffineMap,
     ReLUNetwork,
     StudentNoise,
+    UniformNoise,
 )
+from ident_theory.models.conditional import read_conditional, read_means_variances
+from ident_theory.models.declared import read_declared
 from ident_theory.models.mixture import read_mixture
 from ident_theory.models.model import check_dimensions
 from ident_theory.models.network import read_network
 from ident_theory.models.noise import read_df, read_gaussian_noise, read_scale
 from ident_theory.models.piecewise import read_piecewise
-from ident_theory.spec.schema import KINDS, ModelSpec, section_class
+from ident_theory.spec.schema import KINDS, PRIORS, MixtureSpec, ModelSpec, prior_kind, section_class
 
 Format = Literal["toml", "json"]
 _FRACTION = re.compile(r"\s*([+-]?\d+)\s*/\s*(\d+)\s*")
 _LARGEST = Fraction(sys.float_info.max)
+#: Keys whose strings are no numbers even where they look like some.
+_TEXTS = ("prior.labels", "prior.statistics", "prior.base", "prior.support", "decoder.properties")
 
 
 def load(path: str | Path) -> Model:
@@ -154,7 +162,9 @@ def _refuse(where: str, path: str, expected: str, found: str, advice: str = "") 
 def _exact(value: Any, path: str, problems: list[Problem]) -> Any:
     """Turn ``"p/q"`` into fractions of any length, and refuse numbers that float64 cannot hold."""
     if isinstance(value, Mapping):
-        return {key: _exact(item, f"{path}.{key}", problems) for key, item in value.items()}
+        places = {key: f"{path}.{key}" for key in value}
+        return {key: item if places[key] in _TEXTS else _exact(item, places[key], problems)
+                for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_exact(item, f"{path}[{i}]", problems) for i, item in enumerate(value)]
     if isinstance(value, str) and (match := _FRACTION.fullmatch(value)) and int(match[2]):
@@ -199,14 +209,15 @@ def _with_tag(name: str, section: dict[str, Any], kinds: Mapping[str, Any],
 
 
 def _problem(item: Any, tree: dict[str, Any]) -> Problem:
-    keys = [key for key in item["loc"] if not any(key in kinds and item["loc"][0] == name
-                                                  for name, kinds in KINDS.items())]
+    first, *rest = item["loc"]
+    kinds = {"prior": PRIORS, **KINDS}.get(first, {})
+    keys = [first, *(key for key in rest if key not in kinds)]
     path = ".".join(str(key) for key in keys)
     if item["type"] == "missing":
         return Problem(path, "a value" if len(keys) > 1 else f"the section [{path}]", "nothing")
     if item["type"] == "extra_forbidden":
         parent = tree if len(keys) == 1 else tree[str(keys[0])]
-        kind = ModelSpec if len(keys) == 1 else section_class(str(keys[0]), parent.get("type"))
+        kind = ModelSpec if len(keys) == 1 else section_class(str(keys[0]), parent)
         known = list(kind.model_fields) if kind else []
         near = difflib.get_close_matches(str(keys[-1]), [key for key in known if key not in parent] or known, 1, 0.5)
         return Problem(path, "one of the keys " + ", ".join(known), f'the unknown key "{keys[-1]}"',
@@ -220,11 +231,19 @@ def _check_numbers(tree: dict[str, Any], problems: list[Problem]) -> None:
     found: list[Problem] = []
     prior, decoder, noise = (tree.get(name) if isinstance(tree.get(name), dict) else None
                              for name in ("prior", "decoder", "noise"))
-    if prior is not None:
-        read_mixture(prior.get("weights"), prior.get("means"), prior.get("covariances"), "prior", found)
+    latent_key, prior_dim = "means", None
+    if prior is not None and prior_kind(prior) == "conditional":
+        latent_key, prior_dim = "natural_parameters", _check_conditional(prior, found)
+    elif prior is not None:
+        read_mixture(prior.get("weights"), prior.get("means"), prior.get("covariances"), "prior", found,
+                     prior.get("states"), prior.get("neighbourhoods"))
         _check_signs(prior.get("weights"), found)
+        prior_dim = _mixture_dim(prior)
     if decoder is not None and decoder["type"] == "relu_network":
         read_network(decoder.get("weights"), decoder.get("biases"), decoder.get("negative_slope", 0), "decoder", found)
+    elif decoder is not None and decoder["type"] == "declared":
+        read_declared(decoder.get("latent_dim"), decoder.get("observed_dim"), decoder.get("properties"), "decoder",
+                      found)
     elif decoder is not None:
         read_piecewise(decoder.get("breakpoints"), decoder.get("slopes"), decoder.get("intercepts"), "decoder", found)
     if noise is not None and noise["type"] == "gaussian":
@@ -234,9 +253,11 @@ def _check_numbers(tree: dict[str, Any], problems: list[Problem]) -> None:
         if noise["type"] == "student":
             read_df(noise.get("df"), "noise.df", found)
     latent, observed = _decoder_dims(decoder)
-    prior_dim, noise_dim = _prior_dim(prior), _noise_dim(noise)
+    noise_dim = _noise_dim(noise)
     if latent is not None and prior_dim is not None:
-        check_dimensions(prior_dim, latent, 0, None, found)
+        if prior is not None and latent_key not in prior:  # normal laws by means and variances
+            latent_key = "means"
+        check_dimensions(prior_dim, latent, 0, None, found, latent_key)
     if observed is not None and noise_dim is not None:
         check_dimensions(0, 0, observed, noise_dim, found)
     # A key that is missing was reported as such; what the readers say about its absence is noise.
@@ -257,9 +278,39 @@ def _quiet_shape(value: Any) -> tuple[int, ...] | None:
     return None if array is None or not array.size else array.shape
 
 
-def _prior_dim(prior: dict[str, Any] | None) -> int | None:
-    shape = _quiet_shape(prior.get("means")) if prior is not None else None
-    return None if shape is None or len(shape) not in (1, 2) else (*shape, 1)[1]
+def _mixture_dim(prior: dict[str, Any]) -> int | None:
+    """Dimension of the latent, also beside mistakes elsewhere, unless the axes of the means could be states."""
+    fields = read_mixture(prior.get("weights"), prior.get("means"), prior.get("covariances"), "", [],
+                          prior.get("states"), prior.get("neighbourhoods"))
+    if fields is not None:
+        return int(fields[1].shape[1])
+    weights, shape = _quiet_shape(prior.get("weights")), _quiet_shape(prior.get("means"))
+    plain = prior.get("states") is None and (weights is None or len(weights) == 1)
+    return (*shape, 1)[1] if plain and shape is not None and len(shape) in (1, 2) else None
+
+
+def _check_conditional(prior: dict[str, Any], found: list[Problem]) -> int | None:
+    """The mistakes of a conditional prior; returns the dimension of its latent where it can be read."""
+    fields, natural = dict(prior), prior.get("natural_parameters")
+    means, variances = fields.pop("means", None), fields.pop("variances", None)
+    if means is not None or variances is not None:
+        if natural is not None:
+            found.append(Problem("prior.natural_parameters", "natural_parameters, or means and variances", "both"))
+        if prior.get("family") != "normal":
+            found.append(Problem("prior.means", 'means and variances only for family = "normal"',
+                                 f"family = {prior.get('family')!r}", "give natural_parameters"))
+        before = len(found)
+        for key, value in (("means", means), ("variances", variances)):
+            if value is None:
+                found.append(Problem(f"prior.{key}", "a value, as means and variances go together", "nothing"))
+        natural = read_means_variances(means, variances, "prior", found if len(found) == before else [])
+    known = {key: value for key, value in fields.items() if key in PRIORS["conditional"].model_fields}
+    rest: list[Problem] = []
+    read_conditional("prior", rest, **{**known, "family": prior.get("family"), "natural_parameters": natural})
+    unread = natural is None and (means is not None or variances is not None)  # a complaint of its own stands already
+    found.extend(problem for problem in rest if not (unread and problem.path == "prior.natural_parameters"))
+    shape = _quiet_shape(natural)
+    return None if shape is None or len(shape) < 2 else shape[1]
 
 
 def _decoder_dims(decoder: dict[str, Any] | None) -> tuple[int | None, int | None]:
@@ -268,6 +319,9 @@ def _decoder_dims(decoder: dict[str, Any] | None) -> tuple[int | None, int | Non
     if decoder["type"] == "piecewise_affine":
         shape = _quiet_shape(decoder.get("slopes"))
         return 1, None if shape is None or len(shape) not in (1, 2) else (*shape, 1)[1]
+    if decoder["type"] == "declared":
+        declared = read_declared(decoder.get("latent_dim"), decoder.get("observed_dim"), [], "", [])
+        return (None, None) if declared is None else declared[:2]
     weights = decoder.get("weights")
     if not isinstance(weights, list) or not weights:
         return None, None
@@ -286,12 +340,21 @@ def _noise_dim(noise: dict[str, Any] | None) -> int | None:
 
 def _build(spec: ModelSpec) -> Model:
     makers: dict[str, Callable[..., Any]] = {
-        "relu_network": ReLUNetwork, "piecewise_affine": PiecewiseAffineMap, "gaussian": GaussianNoise,
-        "laplace": LaplaceNoise, "logistic": LogisticNoise, "student": StudentNoise}
+        "relu_network": ReLUNetwork, "piecewise_affine": PiecewiseAffineMap, "declared": DeclaredMap,
+        "gaussian": GaussianNoise, "laplace": LaplaceNoise, "logistic": LogisticNoise, "student": StudentNoise,
+        "uniform": UniformNoise, "fejer": FejerNoise}
 
     def make(section: Any) -> Any:
         fields = dict(section)
         return makers[fields.pop("type")](**fields)
 
-    return Model(GaussianMixture(**dict(spec.prior)), make(spec.decoder),
-                 None if spec.noise is None else make(spec.noise))
+    fields = {key: value for key, value in dict(spec.prior).items() if value is not None}
+    prior: GaussianMixture | ConditionalPrior
+    if isinstance(spec.prior, MixtureSpec):
+        prior = GaussianMixture(**fields)
+    elif "means" in fields:
+        del fields["family"]
+        prior = ConditionalPrior.from_means_variances(**fields)
+    else:
+        prior = ConditionalPrior(**fields)
+    return Model(prior, make(spec.decoder), None if spec.noise is None else make(spec.noise))

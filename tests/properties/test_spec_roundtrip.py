@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ident_theory.landscape import parameter, parameter_paths, with_parameter
 from ident_theory.models import (
+    ConditionalPrior,
+    DeclaredMap,
+    FejerNoise,
     GaussianMixture,
     GaussianNoise,
     LaplaceNoise,
@@ -16,6 +20,7 @@ from ident_theory.models import (
     PiecewiseAffineMap,
     ReLUNetwork,
     StudentNoise,
+    UniformNoise,
 )
 from ident_theory.spec import loads, to_json
 
@@ -75,3 +80,47 @@ def test_a_moved_weight_leaves_a_distribution(model, data):
     moved = with_parameter(model, f"prior.weights[{j}]", value)
     assert moved.prior.weights_exact[j] == value
     assert sum(moved.prior.weights_exact) == 1
+
+
+@st.composite
+def checked_models(draw: st.DrawFn) -> Model:
+    """Models that only checks take: conditional priors, declared decoders, uniform and Fejér noise."""
+    def table(*shape: int, items: st.SearchStrategy = numbers) -> list:
+        size = int(np.prod(shape))
+        flat = np.empty(size, dtype=object)
+        flat[:] = draw(st.lists(items, min_size=size, max_size=size))
+        return flat.reshape(shape).tolist()
+
+    count, m, n = draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    negative = positive.map(lambda value: -value)
+    options: dict = {"labels": draw(st.lists(st.text(max_size=4), min_size=count, max_size=count, unique=True))} \
+        if draw(st.booleans()) else {}
+    if draw(st.booleans()):
+        options["weights"] = [Fraction(1, count)] * count
+    kind = draw(st.sampled_from(["normal", "laplace", "custom", "means"]))
+    if kind == "means":
+        moderate = st.fractions(Fraction(1, 10**6), 10**6)  # quotients stay within the range of float64
+        prior = ConditionalPrior.from_means_variances(table(count, m, items=moderate), table(count, m, items=moderate),
+                                                      **options)
+    elif kind == "normal":
+        first, second = table(count, m), table(count, m, items=negative)
+        natural = np.stack([np.array(first, dtype=object), np.array(second, dtype=object)], axis=2).tolist()
+        errors = table(count, m, 2, items=st.fractions(0, 3, max_denominator=99))
+        prior = ConditionalPrior("normal", natural, standard_errors=errors, **options)
+    elif kind == "laplace":
+        prior = ConditionalPrior("laplace", table(count, m, 1, items=negative), location=draw(numbers), **options)
+    else:
+        prior = ConditionalPrior("custom", table(count, m, 2), statistics=["z", "Abs(z)"], base="1/2",
+                                 support=["-1/2", "oo"], **options)
+    names = draw(st.sets(st.sampled_from(["differentiable", "piecewise_affine", "weakly_injective"])))
+    noise = draw(st.sampled_from([None, UniformNoise, FejerNoise]))
+    return Model(prior, DeclaredMap(m, n, names), noise and noise(draw(positive)))
+
+
+@given(checked_models())
+@settings(max_examples=60, deadline=None)
+def test_json_round_trip_of_checked_models_is_exact(model):
+    again = loads(to_json(model), "json")
+    assert again == model
+    assert hash(again) == hash(model)
+    assert to_json(again) == to_json(model)

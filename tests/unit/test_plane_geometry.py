@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from ident_theory.errors import InputError
-from ident_theory.geometry.plane import PlaneCell, plane_cells
+from ident_theory.errors import BudgetExceeded, InputError
+from ident_theory.geometry.plane import PlaneCell, iter_plane_cells, plane_cells
 from ident_theory.models import PiecewiseAffineMap, ReLUNetwork
 
 small = st.integers(-3, 3)
@@ -123,12 +124,53 @@ def test_a_quarter_drops_the_point_of_its_former_line() -> None:
 
 def test_slope_one_is_affine() -> None:
     network = ReLUNetwork([[[1, 2], [3, 4]], [[1, 1]]], [[1, 0], [0]], negative_slope=1)
-    assert len(plane_cells(network)) == 1
+    cell, = plane_cells(network)
+    assert cell.pattern == "++"
+    deeper = ReLUNetwork([[[1, 2], [3, 4]], [[1, 1]], [[2]]], [[1, 0], [0], [-5]], negative_slope=1)
+    assert [(c.pattern, c.matrix, c.offset) for c in plane_cells(deeper)] == [("+++", ((8, 12),), (-3,))]
+
+
+def test_patterns_name_the_units_of_all_hidden_layers() -> None:
+    # Units x, 0 and -1, then x+ - 1 and 0.
+    network = ReLUNetwork([[[1, 0], [0, 0], [0, 0]], [[1, 5, 0], [0, 0, 0]], [[1, 1]]], [[0, 0, -1], [-1, 0], [0]])
+    assert [cell.pattern for cell in plane_cells(network)] == ["++-++", "++--+", "-+--+"]
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(networks())
+def test_cells_come_in_the_order_of_their_patterns(network: ReLUNetwork) -> None:
+    patterns = [cell.pattern for cell in iter_plane_cells(network)]
+    assert patterns == sorted(set(patterns))
+
+
+@pytest.mark.parametrize("widths", [(2, 30, 40, 1), (2, 80, 1)])
+def test_memory_does_not_grow_with_the_cells(widths: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(3)
+    network = ReLUNetwork([rng.normal(size=(b, a)) for a, b in itertools.pairwise(widths)],
+                          [rng.normal(size=b) for b in widths[1:]], "1/4")
+    peaks = []
+    for count in (1, 1200, 3000):  # the first compiles
+        tracemalloc.start()
+        for _ in itertools.islice(iter_plane_cells(network), count):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < 1.2 * peaks[1]
+
+
+def test_a_limit_is_not_mistaken_for_the_end() -> None:
+    network = ReLUNetwork([[[1, 0], [0, 1]], [[1, 1]]], [[0, 0], [0]])
+    assert len(list(iter_plane_cells(network, limit=4))) == 4
+    cells = iter_plane_cells(network, limit=3)
+    assert [next(cells).pattern for _ in range(3)] == ["++", "+-", "-+"]
+    with pytest.raises(BudgetExceeded, match="limit=3"):
+        next(cells)
 
 
 @pytest.mark.parametrize("decoder", [
     ReLUNetwork([[[1]], [[1]]], [[0], [0]]), PiecewiseAffineMap([0], [0, 1], [0, 0]),
     ReLUNetwork([[[1, 2, 3]], [[1]]], [[0], [0]])])
 def test_other_numbers_of_latents_are_refused(decoder: ReLUNetwork | PiecewiseAffineMap) -> None:
-    with pytest.raises(InputError, match="two latents"):
-        plane_cells(decoder)
+    for cells in (plane_cells, iter_plane_cells):
+        with pytest.raises(InputError, match="two latents"):
+            cells(decoder)
