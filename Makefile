@@ -40,7 +40,8 @@ imports: $(DEVELOP)
 
 # The benchmarks compare with torch, which only `--device` needs besides.
 bench: $(BENCH)
-	$(BIN)/pytest experiments/benchmarks/bench_law.py experiments/benchmarks/bench_search.py --benchmark-columns=min
+	$(BIN)/pytest experiments/benchmarks/bench_law.py experiments/benchmarks/bench_search.py \
+		experiments/benchmarks/bench_check.py --benchmark-columns=min
 
 # Figures are drawn from stored results; `results` is what makes those.
 figures: $(INSTALLED)

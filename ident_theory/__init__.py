@@ -1,4 +1,4 @@
-"""Exact laws and likelihood landscapes of latent-variable models z ~ P, x = f(z) + noise.
+"""Exact laws, likelihood landscapes and identifiability checks of latent-variable models z ~ P, x = f(z) + noise.
 
 Names load on first use, so that importing the package costs nothing.
 """
@@ -9,8 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ident_theory.bridge import from_torch
+    from ident_theory.conditions import Equivalence, Report, verify_report
+    from ident_theory.conditions.check import check
     from ident_theory.errors import (
         BudgetExceeded,
+        CertificateRejected,
         DegenerateLawError,
         IdentTheoryError,
         InputError,
@@ -20,7 +24,10 @@ if TYPE_CHECKING:
         StoreMismatchError,
         StoreWriteError,
         UnsupportedError,
+        UnsupportedLayerError,
     )
+    from ident_theory.exact.findings import Certificate, Finding, Witness
+    from ident_theory.examples import example_names, load_example
     from ident_theory.landscape import (
         ParameterFamily,
         Plane,
@@ -35,6 +42,9 @@ if TYPE_CHECKING:
     )
     from ident_theory.laws import Law, law
     from ident_theory.models import (
+        ConditionalPrior,
+        DeclaredMap,
+        FejerNoise,
         GaussianMixture,
         GaussianNoise,
         LaplaceNoise,
@@ -43,26 +53,43 @@ if TYPE_CHECKING:
         PiecewiseAffineMap,
         ReLUNetwork,
         StudentNoise,
+        UniformNoise,
     )
+    from ident_theory.numerics import Evidence, Status
     from ident_theory.spec import load, loads, to_json
 
     __version__: str
 
 _HOMES = {
-    "errors": ("BudgetExceeded", "DegenerateLawError", "IdentTheoryError", "InputError", "ModelError", "Problem",
-               "SpecError", "StoreMismatchError", "StoreWriteError", "UnsupportedError"),
+    "bridge": ("from_torch",),
+    "conditions": ("Equivalence", "Report", "verify_report"),
+    "conditions.check": ("check",),
+    "errors": ("BudgetExceeded", "CertificateRejected", "DegenerateLawError", "IdentTheoryError", "InputError",
+               "ModelError", "Problem", "SpecError", "StoreMismatchError", "StoreWriteError", "UnsupportedError",
+               "UnsupportedLayerError"),
+    "exact.findings": ("Certificate", "Finding", "Witness"),
+    "examples": ("example_names", "load_example"),
     "landscape": ("ParameterFamily", "Plane", "SearchResult", "Slice", "landscape_plane", "landscape_slice",
                   "load_family", "load_landscape", "load_search", "search"),
     "laws": ("Law", "law"),
-    "models": ("GaussianMixture", "GaussianNoise", "LaplaceNoise", "LogisticNoise", "Model", "PiecewiseAffineMap",
-               "ReLUNetwork", "StudentNoise"),
+    "models": ("ConditionalPrior", "DeclaredMap", "FejerNoise", "GaussianMixture", "GaussianNoise", "LaplaceNoise",
+               "LogisticNoise", "Model", "PiecewiseAffineMap", "ReLUNetwork", "StudentNoise", "UniformNoise"),
+    "numerics": ("Evidence", "Status"),
     "spec": ("load", "loads", "to_json"),
 }
 _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "BudgetExceeded",
+    "Certificate",
+    "CertificateRejected",
+    "ConditionalPrior",
+    "DeclaredMap",
     "DegenerateLawError",
+    "Equivalence",
+    "Evidence",
+    "FejerNoise",
+    "Finding",
     "GaussianMixture",
     "GaussianNoise",
     "IdentTheoryError",
@@ -77,24 +104,34 @@ __all__ = [
     "Plane",
     "Problem",
     "ReLUNetwork",
+    "Report",
     "SearchResult",
     "Slice",
     "SpecError",
+    "Status",
     "StoreMismatchError",
     "StoreWriteError",
     "StudentNoise",
+    "UniformNoise",
     "UnsupportedError",
+    "UnsupportedLayerError",
+    "Witness",
     "__version__",
+    "check",
+    "example_names",
+    "from_torch",
     "landscape_plane",
     "landscape_slice",
     "law",
     "load",
+    "load_example",
     "load_family",
     "load_landscape",
     "load_search",
     "loads",
     "search",
     "to_json",
+    "verify_report",
 ]
 
 

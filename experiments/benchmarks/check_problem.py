@@ -21,6 +21,13 @@ def network(widths, slope, seed=0) -> ReLUNetwork:
                        [rng.normal(size=b) for b in widths[1:]], slope)
 
 
+def integer_network(widths, slope, seed=0) -> ReLUNetwork:
+    """Weights and biases uniform in {-2, ..., 2}: degenerate cells are common."""
+    rng = np.random.default_rng(seed)
+    return ReLUNetwork([rng.integers(-2, 3, (b, a)) for a, b in itertools.pairwise(widths)],
+                       [rng.integers(-2, 3, b) for b in widths[1:]], slope)
+
+
 def layerwise_cells(decoder: ReLUNetwork) -> list[Cell]:
     """All cells at once, layer by layer, every number a flint rational: what the walk replaced."""
     exact = [([[fmpq(v.numerator, v.denominator) for v in row] for row in w],

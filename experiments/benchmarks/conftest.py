@@ -10,6 +10,7 @@ import numpy as np
 
 START, END = "<!-- benchmark table -->", "<!-- end of the table -->"
 SEARCH_START, SEARCH_END = "<!-- search benchmark -->", "<!-- end of the search benchmark -->"
+CHECK_START, CHECK_END = "<!-- check benchmark -->", "<!-- end of the check benchmark -->"
 
 
 def _rows(benchmarks):
@@ -90,6 +91,29 @@ def _search_table(rows) -> str:
     return "\n".join(lines)
 
 
+def _check_table(rows) -> str:
+    seconds = {name: best for name, (best, _) in rows.items()}
+    info = {name: item for name, (_, item) in rows.items()}
+    lines = ["| network | cells | time a cell | cells a second | faster than layer by layer in rationals by |",
+             "| --- | ---: | ---: | ---: | ---: |"]
+    for name, item in info.items():
+        if item["group"] == "cells" and item["way"] == "ours":
+            each, other = seconds[name] / item["count"], f"{name}, layer by layer"
+            ratio = f"{seconds[other] / seconds[name]:.3g} x" if other in rows else ""
+            lines.append(f"| {name} | {item['count']:,} | {_time(each)} | {1 / each:,.0f} | {ratio} |")
+    lines += ["", "| network, random weights | F4, F3, F2 | cells | decided in | verified in | proofs | z3, F4 alone |",
+              "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+    for name, item in info.items():
+        if item["group"] == "decide" and "answers" in item:
+            other = f"{name}, z3"
+            z3 = "" if other not in rows else info[other]["note"] or \
+                f"{_time(seconds[other])} ({seconds[other] / seconds[name]:.3g} x)"
+            cells = "not needed" if item["cells"] is None else f"{item['cells']:,}"
+            lines.append(f"| {name} | {', '.join(item['answers'].values())} | {cells} | {_time(seconds[name])} | "
+                         f"{_time(seconds[f'{name}, verified'])} | {item['size'] / 1e3:,.3g} kB | {z3} |")
+    return "\n".join(lines)
+
+
 def _write(readme: Path, start: str, end: str, text: str) -> None:
     before, _, after = readme.read_text().partition(start)
     readme.write_text(before + start + "\n" + text + "\n" + end + after.partition(end)[2])
@@ -114,4 +138,11 @@ def pytest_terminal_summary(terminalreporter, config):
         text = f"Measured with `make bench` on {machine}; best of the rounds.\n\n" + _search_table(found)
         (here / "search_results.md").write_text(text + "\n")
         _write(here.parent.parent / "README.md", SEARCH_START, SEARCH_END, text)
+        terminalreporter.write_line(text)
+    found = {bench.extra_info["check"]: (bench.stats.min, bench.extra_info) for bench in session.benchmarks
+             if "check" in bench.extra_info}
+    if {info["group"] for _, info in found.values()} == {"cells", "decide"}:
+        text = f"Measured with `make bench` on {machine}, one thread; best of the rounds.\n\n" + _check_table(found)
+        (here / "check_results.md").write_text(text + "\n")
+        _write(here.parent.parent / "README.md", CHECK_START, CHECK_END, text)
         terminalreporter.write_line(text)

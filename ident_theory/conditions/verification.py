@@ -1,7 +1,7 @@
 """Check a stored report again: every proof by the independent verifier, every conclusion derived anew.
 
-Nothing here searches. A proof counts only for the conditions that its kind speaks about (`PROVES`), and a finding
-without a proof only where the model itself holds the user's word for it.
+Nothing here searches. A proof counts only for the conditions that its kind speaks about (`Finding.verify`), and a
+finding without a proof only where the model itself holds the user's word for it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from typing import Any
 
 from ident_theory.conditions.alternatives import Alternative
 from ident_theory.conditions.lattice import Equivalence, Target
-from ident_theory.conditions.proof_kinds import BEST_EVIDENCE, PROVES
 from ident_theory.conditions.result import Conclusion, Report
 from ident_theory.conditions.theorems import Premises, check_declared, choose, conclusions, next_steps
 from ident_theory.errors import CertificateRejected, InputError
 from ident_theory.exact.findings import Finding
 from ident_theory.models import DeclaredMap
-from ident_theory.numerics import Evidence, Status, weakest
+from ident_theory.numerics import Evidence, Status
 
 #: What was checked, whether it was accepted, and why (not).
 Line = tuple[str, bool, str]
@@ -67,11 +66,6 @@ def _finding_line(condition: str, finding: Finding, model: Mapping[str, Any]) ->
         if finding.evidence is Evidence.DECLARED and is_declarable(condition, finding, model):
             return condition, True, f"{finding.status}, on the user's word: nothing to check"
         return condition, False, f"{finding.status} without a proof"
-    if PROVES.get(proof.kind, {}).get(condition) is not (finding.status is Status.HOLDS):
-        return condition, False, f"a proof of the kind {proof.kind!r} does not show that {condition} {finding.status}"
-    best = BEST_EVIDENCE.get(proof.kind, Evidence.EXACT)
-    if weakest([best, finding.evidence]) is not finding.evidence or finding.evidence is Evidence.DECLARED:
-        return condition, False, f"a proof of the kind {proof.kind!r} is not of the evidence {finding.evidence}"
     try:
         finding.verify(model)
     except CertificateRejected as error:

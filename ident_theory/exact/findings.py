@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ident_theory.errors import InputError
-from ident_theory.numerics import Evidence, Status
+from ident_theory.numerics import Evidence, Status, weakest
 
 
 @dataclass(frozen=True)
@@ -103,21 +103,28 @@ class Finding:
         return self.proof if isinstance(self.proof, Witness) else None
 
     def verify(self, model: Any) -> None:
-        """Check the proof against a model; a finding without one has nothing to check.
+        """Check the proof against a model, and that it is about this condition, side and evidence.
+
+        A finding without a proof has nothing to check.
 
         Raises
         ------
         CertificateRejected
-            When the proof proves nothing about this model, or the wrong side.
+            When the proof proves nothing about this model, or something else than this finding says.
         """
         from ident_theory.errors import CertificateRejected
+        from ident_theory.exact.proof_kinds import BEST_EVIDENCE, PROVES
 
-        if (isinstance(self.proof, Certificate) and self.status is not Status.HOLDS) \
-                or (isinstance(self.proof, Witness) and self.status is not Status.FAILS):
-            raise CertificateRejected(f"{self.condition}: a {type(self.proof).__name__.lower()} beside the status "
-                                      f"{self.status}")
-        if self.proof is not None:
-            self.proof.verify(model)
+        if self.proof is None:
+            return
+        kind = self.proof.kind
+        if self.status is Status.UNKNOWN or isinstance(self.proof, Certificate) is not (self.status is Status.HOLDS) \
+                or PROVES.get(kind, {}).get(self.condition) is not (self.status is Status.HOLDS):
+            raise CertificateRejected(f"a proof of the kind {kind!r} does not show that {self.condition} {self.status}")
+        best = BEST_EVIDENCE.get(kind, Evidence.EXACT)
+        if weakest([best, self.evidence]) is not self.evidence or self.evidence is Evidence.DECLARED:
+            raise CertificateRejected(f"a proof of the kind {kind!r} is not of the evidence {self.evidence}")
+        self.proof.verify(model)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON."""

@@ -38,12 +38,15 @@ class Leaf:
         Preactivations of every hidden layer as affine functions of z along this pattern, without signs.
     image : list of Row
         f on the cell: n rows ``[A | c]``.
+    open_units : tuple of int
+        For a leaf of a tree: the units whose constraint the tree does not show to follow from those before it.
     """
 
-    __slots__ = ("blocks", "image", "signs", "units")
+    __slots__ = ("blocks", "image", "open_units", "signs", "units")
 
-    def __init__(self, signs: str, blocks: Blocks, image: list[Row], units: Sequence[tuple[int, int]]) -> None:
-        self.signs, self.blocks, self.image, self.units = signs, blocks, image, units
+    def __init__(self, signs: str, blocks: Blocks, image: list[Row], units: Sequence[tuple[int, int]],
+                 open_units: tuple[int, ...]) -> None:
+        self.signs, self.blocks, self.image, self.units, self.open_units = signs, blocks, image, units, open_units
 
     def constraint(self, k: int) -> Row:
         """The function g_k, non-negative on the cell."""
@@ -138,9 +141,9 @@ class Network:
         rows: list[Row] = (self._layers[layer] * fmpq_mat(len(inputs) + 1, self.m + 1, flat)).tolist()
         return rows
 
-    def leaf(self, signs: str, blocks: Blocks) -> Leaf:
+    def leaf(self, signs: str, blocks: Blocks, open_units: tuple[int, ...]) -> Leaf:
         """The leaf of a full pattern."""
-        return Leaf(signs, blocks, self.preactivations(self.depth, blocks, signs), self.units)
+        return Leaf(signs, blocks, self.preactivations(self.depth, blocks, signs), self.units, open_units)
 
     def locate(self, point: Sequence[Any]) -> Leaf:
         """The leaf of the pattern of a point: ``+`` where the preactivation is >= 0."""
@@ -149,7 +152,7 @@ class Network:
             block = self.preactivations(layer, blocks, signs)
             blocks = (*blocks, block)
             signs += "".join("+" if evaluate(row, point) >= 0 else "-" for row in block)
-        return self.leaf(signs, blocks)
+        return self.leaf(signs, blocks, tuple(range(self.size)))
 
     def __call__(self, point: Sequence[Any]) -> list[Any]:
         """Value of f, layer by layer."""
@@ -178,6 +181,9 @@ def read_tree(net: Network, tree: Any) -> list[Leaf]:
     hyperplane (`check_thin`). Their union has no interior. The union of the listed closed cells is closed and holds
     all other points, so its complement is open and without interior: empty.
 
+    A unit is open unless its entry leaves out one sign with a positive multiplier of the constraint of that sign, -g_u.
+    Then y_u g_u = sum of y_k g_k over k < u, minus a constant <= 0: on the cell g_u >= 0 follows from what is before.
+
     Raises
     ------
     CertificateRejected
@@ -186,10 +192,10 @@ def read_tree(net: Network, tree: Any) -> list[Leaf]:
     if not isinstance(tree, list | tuple):
         reject(f"tree: expected a list of entries, got {tree!r:.80}")
     leaves: list[Leaf] = []
-    stack: list[tuple[str, Blocks]] = [("", ())]
+    stack: list[tuple[str, Blocks, tuple[int, ...]]] = [("", (), ())]
     position, size, units = 0, net.size, net.units
     while stack:
-        signs, blocks = stack.pop()
+        signs, blocks, open_units = stack.pop()
         while len(signs) < size:
             u = len(signs)
             layer, first = units[u]
@@ -199,23 +205,25 @@ def read_tree(net: Network, tree: Any) -> list[Leaf]:
                 reject(f"tree: ends inside the pattern {signs!r}; entry {position} is missing")
             entry = tree[position]
             if entry == ["b"]:
-                stack.append((signs + "-", blocks))
+                open_units = (*open_units, u)
+                stack.append((signs + "-", blocks, open_units))
                 signs += "+"
             else:
                 if not isinstance(entry, list | tuple) or len(entry) != 2 or entry[0] not in ("+", "-"):
                     reject(f"tree[{position}]: expected [\"b\"], [\"+\", y] or [\"-\", y], got {entry!r:.80}")
                 other = signs + ("-" if entry[0] == "+" else "+")
-                _check_left_out(net, other, blocks, entry[1], f"tree[{position}]")
+                if u not in _check_left_out(net, other, blocks, entry[1], f"tree[{position}]"):
+                    open_units = (*open_units, u)
                 signs += entry[0]
             position += 1
-        leaves.append(net.leaf(signs, blocks))
+        leaves.append(net.leaf(signs, blocks, open_units))
     if position != len(tree):
         reject(f"tree: all patterns end at entry {position}, but {len(tree)} entries are given")
     return leaves
 
 
-def _check_left_out(net: Network, signs: str, blocks: Blocks, y: Any, where: str) -> None:
-    """Accept when `y` shows that no point with this prefix has to be looked at."""
+def _check_left_out(net: Network, signs: str, blocks: Blocks, y: Any, where: str) -> list[int]:
+    """Accept when `y` shows that no point with this prefix has to be looked at; the units with multipliers > 0."""
     if isinstance(y, list | tuple):
         support = [index(k, len(signs), where) for k in y]
         if not support:
@@ -231,4 +239,5 @@ def _check_left_out(net: Network, signs: str, blocks: Blocks, y: Any, where: str
         support, weights = list(parsed), list(parsed.values())
         rows = [signed(net.units, blocks, signs, k) for k in support]
     check_thin(rows, weights, any(signs[k] == "-" for k in support), where)
+    return support
 

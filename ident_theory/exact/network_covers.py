@@ -40,12 +40,52 @@ def pulled_back(row: Row, transfer_rows: Sequence[Row], m: int) -> Row:
     return out
 
 
-def check_cover(net: Network, leaves: Sequence[Leaf], i: int, root: Any) -> None:
+def read_walls(net: Network, leaves: Sequence[Leaf], implied: Mapping[str, Any]) -> list[list[int]]:
+    """For every leaf, units whose constraints g_k >= 0 define its closed cell: the others follow from them.
+
+    `implied` lists, for some leaves, open units as ``[unit, y]``: g_unit = sum y_k g_k + const, y >= 0, const >= 0,
+    over open units that are not listed at or before this entry. So the last entry follows from the walls (open units
+    that are not listed), the one before it from the walls and the last one, and so on. Then the units that are not
+    open follow one after the other from the units before them (`network_cells.read_tree`).
+
+    Raises
+    ------
+    CertificateRejected
+        An entry does not follow, or names a unit that is not open or that was named before.
+    """
+    walls = [list(leaf.open_units) for leaf in leaves]
+    done: set[int] = set()
+    for key, entries in implied.items():
+        i = index(key, len(leaves), "implied")
+        if i in done:
+            reject(f"implied: leaf {i} is named twice")
+        done.add(i)
+        for unit, y in entries:
+            where = f"implied[{i}], unit {unit}"
+            u = index(unit, net.size, where)
+            if u not in walls[i]:
+                reject(f"{where}: expected an open unit that no entry before this one names")
+            walls[i].remove(u)
+            part = multipliers(y, net.size, where)
+            if not set(part) <= set(walls[i]):
+                reject(f"{where}: expected multipliers of {walls[i]}, got {sorted(part)}")
+            _check_sum(leaves[i].constraint(u), leaves[i].combine(part, net.m), where)
+    return walls
+
+
+def _check_sum(line: Row, part: Row, where: str) -> None:
+    """Accept when `line` is `part` plus a constant >= 0."""
+    rest = [a - b for a, b in zip(line, part, strict=True)]
+    if not is_constant(rest) or rest[-1] < 0:
+        reject(f"{where}: the constraint is not shown to follow")
+
+
+def check_cover(net: Network, leaves: Sequence[Leaf], walls: Sequence[Sequence[int]], i: int, root: Any) -> None:
     """Accept a proof that almost every point of cell i shares its value with another point.
 
     The nodes split the cell into regions. ``in j``: T with f_j(T(z)) = f_i(z) maps the region into the closed cell j,
-    because every constraint of j after T is a non-negative combination of the constraints of the region plus a
-    constant >= 0. T is not the identity, so T(z) != z off a proper affine subspace; without this, a second copy of
+    because every wall of j (`read_walls`) after T is a non-negative combination of the constraints of the region plus
+    a constant >= 0. T is not the identity, so T(z) != z off a proper affine subspace; without this, a second copy of
     the same cell (a unit that is identically zero) would pass for a second preimage. ``cut``: the two parts cover
     the region. ``empty``: the region can be left out (`check_thin`).
     """
@@ -84,18 +124,16 @@ def check_cover(net: Network, leaves: Sequence[Leaf], i: int, root: Any) -> None
             other, rows = transfer_to(node["in"], where)
             if all(row[c] == int(r == c) for r, row in enumerate(rows) for c in range(m + 1)):
                 reject(f"{where}: leaf {other} is a copy of leaf {i}, so its preimages are the same points")
-            _check_inside(leaves[other], rows, region, node["y"], m, where)
+            _check_inside(leaves[other], walls[other], rows, region, node["y"], where)
 
 
-def _check_inside(other: Leaf, rows: Sequence[Row], region: Sequence[Row], y: Any, m: int, where: str) -> None:
-    size = len(other.signs)
-    given = {index(k, size, where): multipliers(value, len(region), where) for k, value in y.items()}
-    if len(given) != len(y):
-        reject(f"{where}: a constraint is named twice")
-    for k in range(size):
-        line = pulled_back(other.constraint(k), rows, m)
-        part = given.get(k, {})
-        rest = [a - b for a, b in zip(line, weighted_sum([region[r] for r in part], part.values(), m + 1),
-                                      strict=True)]
-        if not is_constant(rest) or rest[-1] < 0:
-            reject(f"{where}: constraint {k} of the covering leaf is not shown to hold on the region")
+def _check_inside(other: Leaf, walls: Sequence[int], rows: Sequence[Row], region: Sequence[Row], y: Any,
+                  where: str) -> None:
+    given = {index(k, len(other.signs), where): multipliers(value, len(region), where) for k, value in y.items()}
+    if len(given) != len(y) or set(given) != set(walls):
+        reject(f"{where}: expected one entry for each of the walls {list(walls)} of the covering leaf, got {list(y)}")
+    m = len(rows)
+    for k, part in given.items():
+        _check_sum(pulled_back(other.constraint(k), rows, m),
+                   weighted_sum([region[r] for r in part], part.values(), m + 1),
+                   f"{where}: constraint {k} of the covering leaf")

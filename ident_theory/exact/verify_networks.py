@@ -19,7 +19,8 @@ import numpy as np
 from flint import fmpq, fmpq_mat
 
 from ident_theory.exact.network_cells import Leaf, Network, read_tree
-from ident_theory.exact.network_covers import check_cover
+from ident_theory.exact.network_covers import check_cover, read_walls
+from ident_theory.exact.network_degree import degree
 from ident_theory.exact.network_linear import (
     Row,
     evaluate,
@@ -40,19 +41,25 @@ from ident_theory.exact.network_pairs import (
     meeting,
     read_pairs,
 )
+from ident_theory.exact.network_whole import (
+    affine,
+    affine_flat,
+    continuous,
+    dimension,
+    narrow,
+    overcomplete,
+    piecewise_affine,
+    read_decoder,
+)
 from ident_theory.exact.verify_lines import Line
 
 Tree = Mapping[str, Any]
 
 
-def _decoder(model: Tree) -> Network | Line:
-    return Line(model) if model["decoder"]["type"] == "piecewise_affine" else Network(model)
-
-
 def _two_points(model: Tree, data: Tree) -> tuple[Network | Line, list[Any], list[Any]]:
     """The decoder and two different points with equal values."""
     only_keys(data, ("z", "other"), "data")
-    f = _decoder(model)
+    f = read_decoder(model)
     z, other = (numbers(data[name], f.m, name) for name in ("z", "other"))
     if z == other:
         reject("z and other are the same point")
@@ -89,21 +96,6 @@ def overlap(model: Tree, data: Tree) -> None:
     joint = rank([[*a, *b] for a, b in zip(*parts, strict=True)], 2 * f.m)
     if ranks != [f.m, f.m] or joint != f.m:
         reject(f"expected two matrices of rank {f.m} with one column space, got ranks {ranks} and {joint} together")
-
-
-def narrow(model: Tree, data: Tree) -> None:
-    """Refutes F2, F3 and F4: the weights of ``layer`` have rank < m.
-
-    Every piece is a product with this matrix, so its rank is < m, and inside every full-dimensional cell the preimage
-    of a value holds a segment. A ball around a point of the image has an open preimage; it meets the inside of a cell,
-    so the ball holds a value with infinitely many preimages (not F2). The image of the inside of a cell of largest rank
-    has positive measure in the dimension of the image (not F3).
-    """
-    only_keys(data, ("layer",), "data")
-    net = Network(model)
-    rows = net.weights[index(data["layer"], net.depth + 1, "layer")]
-    if rank(rows, len(rows[0])) >= net.m:
-        reject(f"weights[{data['layer']}] has rank at least {net.m}")
 
 
 def flat(model: Tree, data: Tree) -> None:
@@ -311,47 +303,21 @@ def single_preimage(model: Tree, data: Tree) -> None:
 def covered(model: Tree, data: Tree) -> None:
     """Refutes F2: almost every point of every cell shares its value with another point.
 
-    Leaves of rank m have a proof in ``covers`` (`network_covers.check_cover`). In a leaf of lower rank, points
+    Leaves of rank m have a proof in ``covers`` (`network_covers.check_cover`); the optional ``implied`` names
+    constraints that need no proof, because they follow from others (`network_covers.read_walls`). In a leaf of lower rank, points
     inside the cell share their value with a segment. So almost every point of R^m shares its value. A ball around
     a point of the image has an open, non-empty preimage, which holds such a point.
     """
-    only_keys(data, ("tree", "covers"), "data")
+    only_keys(data, ("tree", "covers", *(["implied"] if "implied" in data else [])), "data")
     net = Network(model)
     leaves = read_tree(net, data["tree"])
+    walls = read_walls(net, leaves, data.get("implied", {}))
     nodes = {index(k, len(leaves), "covers"): node for k, node in data["covers"].items()}
     for i, leaf in enumerate(leaves):
         if i in nodes:
-            check_cover(net, leaves, i, nodes[i])
+            check_cover(net, leaves, walls, i, nodes[i])
         elif net.has_full_rank(leaf):
             reject(f"covers: leaf {i} has rank {net.m} and no proof")
-
-
-def continuous(model: Tree, data: Tree) -> None:
-    """Proves continuity: a network is a composition of continuous maps."""
-    only_keys(data, (), "data")
-    Network(model)
-
-
-def piecewise_affine(model: Tree, data: Tree) -> None:
-    """Proves F1: a network, and an explicit map with sorted breakpoints, have finitely many affine pieces."""
-    only_keys(data, (), "data")
-    _decoder(model)
-
-
-def dimension(model: Tree, data: Tree) -> None:
-    """Proves m <= n."""
-    only_keys(data, (), "data")
-    f = _decoder(model)
-    if f.m > f.n:
-        reject(f"m = {f.m} is larger than n = {f.n}")
-
-
-def overcomplete(model: Tree, data: Tree) -> None:
-    """Refutes m <= n, and with it F2 to F4: a matrix with n < m rows has rank < m, as in `narrow`."""
-    only_keys(data, (), "data")
-    f = _decoder(model)
-    if f.m <= f.n:
-        reject(f"m = {f.m} is not larger than n = {f.n}")
 
 
 VERIFIERS: dict[str, Callable[[Tree, Tree], None]] = {
@@ -359,6 +325,8 @@ VERIFIERS: dict[str, Callable[[Tree, Tree], None]] = {
     "decoder.overlap": overlap,
     "network.narrow": narrow,
     "network.flat": flat,
+    "network.affine": affine,
+    "network.affine_flat": affine_flat,
     "network.injective_layers": injective_layers,
     "network.spanning_layers": spanning_layers,
     "network.homeomorphism": homeomorphism,
@@ -366,6 +334,7 @@ VERIFIERS: dict[str, Callable[[Tree, Tree], None]] = {
     "network.observably_injective": observably_injective,
     "network.single_preimage": single_preimage,
     "network.covered": covered,
+    "network.degree": degree,
     "network.continuous": continuous,
     "decoder.piecewise_affine": piecewise_affine,
     "decoder.dimension": dimension,
@@ -383,6 +352,8 @@ PROVES: dict[str, dict[str, bool]] = {
     "decoder.overlap": _NOT_F3,
     "network.narrow": _NOT_F2,
     "network.flat": _NOT_F2,
+    "network.affine": _F4,
+    "network.affine_flat": _NOT_F2,
     "network.injective_layers": _F4,
     "network.spanning_layers": _F4,
     "network.homeomorphism": _F4,
@@ -390,8 +361,9 @@ PROVES: dict[str, dict[str, bool]] = {
     "network.observably_injective": {"F3": True, "F2": True},
     "network.single_preimage": {"F2": True},
     "network.covered": _NOT_F2,
+    "network.degree": _NOT_F2,
     "network.continuous": {"continuous": True},
     "decoder.piecewise_affine": {"F1": True},
     "decoder.dimension": {"dimension": True},
-    "decoder.overcomplete": {"dimension": False, **_NOT_F2},
+    "decoder.overcomplete": {"dimension": False},
 }

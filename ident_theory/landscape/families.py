@@ -107,7 +107,8 @@ class ParameterFamily:
         model = with_parameters(self.model, values) if values else self.model
         prior = model.mixture
         if tuple(prior.weights_exact) != tuple(weights):
-            prior = GaussianMixture(list(weights), prior.means_exact.tolist(), prior.covariances_exact.tolist())
+            prior = GaussianMixture(list(weights), prior.means_exact.tolist(), prior.covariances_exact.tolist(),
+                                    states=prior.states, neighbourhoods=prior.neighbourhoods)
         return Model(prior, model.decoder, model.noise)
 
     def draw(self, rng: np.random.Generator) -> Model:

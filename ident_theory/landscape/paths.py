@@ -170,6 +170,8 @@ def _rebuild(model: Model, changes: Mapping[Parameter, Fraction]) -> Model:
                                        place.field in ("covariances", "covariance"))
     if weights:
         draft["prior"]["weights"] = _move_weights(model.mixture.weights_exact, weights)
+    if "prior" in draft:  # what no path leads to, but belongs to the prior
+        draft["prior"] |= {"states": model.mixture.states, "neighbourhoods": model.mixture.neighbourhoods}
     touched = {place.section for place in changes}
     parts: dict[str, Any] = {"prior": model.prior, "decoder": model.decoder, "noise": model.noise}
     for section in touched:
@@ -179,7 +181,7 @@ def _rebuild(model: Model, changes: Mapping[Parameter, Fraction]) -> Model:
 
 def _lists(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [item.tolist() for item in value]
+        return [_lists(item) for item in value]
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 

@@ -16,6 +16,8 @@ from ident_theory.report.search_text import toml
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ident_theory.exact.findings import Finding
+
 WIDTH = 120
 HEADINGS = ("condition", "status", "evidence", "reason")
 _STYLES = {Status.HOLDS: "green", Status.FAILS: "red", Status.UNKNOWN: "yellow"}
@@ -23,8 +25,15 @@ _STYLES = {Status.HOLDS: "green", Status.FAILS: "red", Status.UNKNOWN: "yellow"}
 
 def finding_rows(report: Report) -> list[tuple[str, str, str, str]]:
     """Condition, status, evidence and reason of every finding; an undecided one has no evidence."""
-    return [(name, str(item.status), "-" if item.status is Status.UNKNOWN else str(item.evidence), item.reason)
+    return [(name, str(item.status), "-" if item.status is Status.UNKNOWN else str(item.evidence), _reason(item))
             for name, item in report.findings.items()]
+
+
+def _reason(item: Finding) -> str:
+    """The reason, and the counterexample where there is one that can be pasted."""
+    witness = item.witness
+    return f"{item.reason}: {witness.text}" if witness is not None and witness.text not in ("", item.reason) \
+        else item.reason
 
 
 def finding_table(report: Report) -> Table:

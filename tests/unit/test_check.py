@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from ident_theory.conditions.bibliography import ENTRIES
 from ident_theory.conditions.check import ORDER, check
 from ident_theory.conditions.lattice import Equivalence, Target
-from ident_theory.conditions.proof_kinds import BEST_EVIDENCE, PROVES
 from ident_theory.conditions.result import Report
 from ident_theory.conditions.rule import Verdict
 from ident_theory.conditions.theorems import THEOREMS
 from ident_theory.conditions.verification import verify_report
 from ident_theory.errors import CertificateRejected, InputError
+from ident_theory.exact.proof_kinds import BEST_EVIDENCE, PROVES
 from ident_theory.exact.verifier import VERIFIERS
 from ident_theory.examples import example_names, example_text, load_example
 from ident_theory.geometry.line import line_pieces

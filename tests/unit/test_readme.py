@@ -24,12 +24,23 @@ def test_first_python_example_runs():
     assert minimum.location == pytest.approx((-2,))
 
 
-def test_search_example_runs(capsys):
+def test_check_example_runs(capsys):
     names = run(BLOCKS[1])
+    report = names["report"]
+    assert (report.conclusion.equivalence, report.conclusion.theorem) == ("monomial", "kivva.thm3.2b")
+    assert report["F4"].status == "holds"
+    report.verify()
+    assert names["folded"]["F2"].status == "fails"
+    assert names["folded"].alternatives
+    assert "kivva2022" in capsys.readouterr().out
+
+
+def test_search_example_runs(capsys):
+    names = run(BLOCKS[2])
     assert names["found"].verdict == "inequivalent minimisers"
     assert names["found"].explained
     assert "equal in law, not affinely equivalent" in capsys.readouterr().out
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
 def test_model_file_example_is_read():
@@ -53,3 +64,14 @@ def test_family_file_is_read():
     import ident_theory as it
 
     assert it.load_family(ROOT / "experiments/demo/family.toml").size == 29_296_875
+
+
+def test_check_table_is_the_measured_one():
+    table = README.split("<!-- check benchmark -->\n")[1].split("<!-- end of the check benchmark -->")[0]
+    assert table == (ROOT / "experiments/benchmarks/check_results.md").read_text()
+
+
+def test_number_of_theorems_is_the_printed_one():
+    from ident_theory.conditions import THEOREMS
+
+    assert f"\n{len(THEOREMS)} theorems of the five seed papers" in README
