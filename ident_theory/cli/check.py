@@ -29,6 +29,8 @@ def check(
         "Model file with [prior] and perhaps [noise], for a torch module."), show_default=False)] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON too.",
                                               show_default=False)] = None,
+    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the decoder and what was found, as .png or "
+                                                ".svg.", show_default=False)] = None,
     budget: Annotated[str, typer.Option(metavar="TIME", help="Time allowed: 60s, 2min, 500ms, or seconds.")] = "60s",
     theorem: Annotated[list[str] | None, typer.Option(metavar="ID", help=(
         "Ask for this theorem only, e.g. kivva.thm3.2a. Repeatable."), show_default=False)] = None,
@@ -48,6 +50,8 @@ def check(
         raise InputError(f"--json: expected a file, {json} is a folder")
     if json is not None and json.resolve() in (Path(model).resolve(), prior and prior.resolve()):
         raise InputError(f"--json: the report would replace {json}; choose another file")
+    if figure is not None:
+        _check_figure_file(figure, json)
     from ident_theory.conditions.theorems import check_declared, choose
 
     choose(theorem)
@@ -64,6 +68,11 @@ def check(
         typer.echo(f"\nreported in {json}; check every proof again with: ident-theory verify {json}")
     else:
         typer.echo("\nto check every proof again: add --json FILE, then ident-theory verify FILE")
+    if figure is not None:
+        from ident_theory.report import check_figure, save_figure
+
+        name = Path(model).stem if Path(model).suffix.lower() in (".toml", ".json") else model
+        typer.echo(f"drawn in {save_figure(check_figure(report, name), figure)}")
     code = exit_code(report, wanted, theorem)
     if code:
         raise SystemExit(code)
@@ -154,6 +163,15 @@ def exit_code(report: Report, require: Equivalence | None, theorems: list[str] |
     return UNDECIDED if Status.UNKNOWN in answers else 0
 
 
+def _check_figure_file(figure: Path, json: Path | None) -> None:
+    if figure.suffix not in (".png", ".svg"):
+        raise InputError(f"--figure: expected a file name ending in .png or .svg, got {str(figure)!r}")
+    if figure.is_dir():
+        raise InputError(f"--figure: expected a file, {figure} is a folder")
+    if json is not None and json.resolve() == figure.resolve():
+        raise InputError(f"--figure: expected another file than --json, got {figure} for both")
+
+
 def _read(place: str, prior: Path | None) -> Model:
     from ident_theory.spec import load
 
@@ -172,14 +190,18 @@ def _read(place: str, prior: Path | None) -> Model:
 
 def _with_prior(place: str, path: Path) -> Model:
     """A torch module with the prior and noise of a file, which is read as if the decoder stood in it."""
-    from ident_theory.bridge import decoder_from_torch, load_object
+    from ident_theory.bridge import convert, load_object
     from ident_theory.models import Model
     from ident_theory.spec.reading import from_dict, read_tree
 
     tree = read_tree(path)
     if "decoder" in tree:
         raise InputError(f"--prior: expected [prior] and perhaps [noise], {path} has a [decoder] of its own")
-    network = decoder_from_torch(load_object(place))
+    converted = convert(load_object(place))
+    for kind, lines in (("repaired", converted.repairs), ("note", converted.notes)):
+        for line in lines:
+            typer.echo(f"{place}: {kind}: {line}", err=True)
+    network = converted.decoder
     stand_in = {"type": "declared", "latent_dim": network.latent_dim, "observed_dim": network.observed_dim,
                 "properties": []}
     parts = from_dict({**tree, "decoder": stand_in}, str(path))

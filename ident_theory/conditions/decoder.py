@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flint import fmpq
 
 from ident_theory.exact.findings import Certificate, Finding, Witness
@@ -10,6 +12,7 @@ from ident_theory.geometry.line import LinePieces, line_pieces
 from ident_theory.geometry.line_images import EqualValues, equal_values, jump, overlapping_values, single_value
 from ident_theory.geometry.network_images import NetworkImages
 from ident_theory.geometry.network_weak import weakly_injective
+from ident_theory.geometry.shortcuts import essential_outputs
 from ident_theory.models import DeclaredMap, PiecewiseAffineMap, ReLUNetwork
 from ident_theory.models.model import Decoder
 from ident_theory.numerics import Evidence, Status, Stopwatch
@@ -98,9 +101,19 @@ def _finding(condition: str, proof: Certificate | Witness | None, reason: str,
 
 
 def _network(network: ReLUNetwork, clock: Stopwatch, shortcuts: bool) -> list[Finding]:
-    images = NetworkImages(network, clock, shortcuts)
+    fewer, outputs = essential_outputs(network)
+    images = NetworkImages(fewer, clock, shortcuts)
     decisions = {"F4": images.injective(), "F3": images.observably_injective(), "F2": weakly_injective(images)}
-    return [_decided(condition, decision, images.n_cells) for condition, decision in decisions.items()]
+    return [_decided(condition, _about(decision, outputs), images.n_cells)
+            for condition, decision in decisions.items()]
+
+
+def _about(decision: Decision, outputs: list[int] | None) -> Decision:
+    """A decision about some outputs as one about the network; two points with equal values need no translation."""
+    proof = decision.proof
+    if outputs is None or proof is None or not proof.kind.startswith("network."):
+        return decision
+    return replace(decision, proof=replace(proof, data={**proof.data, "outputs": outputs}))
 
 
 def _decided(condition: str, decision: Decision, n_cells: int | None) -> Finding:

@@ -33,6 +33,7 @@ from ident_theory.exact.network_linear import (
     slope_along,
     solutions,
 )
+from ident_theory.exact.network_outputs import about_outputs
 from ident_theory.exact.network_pairs import (
     Boxes,
     check_entry,
@@ -304,9 +305,9 @@ def covered(model: Tree, data: Tree) -> None:
     """Refutes F2: almost every point of every cell shares its value with another point.
 
     Leaves of rank m have a proof in ``covers`` (`network_covers.check_cover`); the optional ``implied`` names
-    constraints that need no proof, because they follow from others (`network_covers.read_walls`). In a leaf of lower rank, points
-    inside the cell share their value with a segment. So almost every point of R^m shares its value. A ball around
-    a point of the image has an open, non-empty preimage, which holds such a point.
+    constraints that need no proof, because they follow from others (`network_covers.read_walls`). In a leaf of lower
+    rank, points inside the cell share their value with a segment. So almost every point of R^m shares its value. A
+    ball around a point of the image has an open, non-empty preimage, which holds such a point.
     """
     only_keys(data, ("tree", "covers", *(["implied"] if "implied" in data else [])), "data")
     net = Network(model)
@@ -323,18 +324,18 @@ def covered(model: Tree, data: Tree) -> None:
 VERIFIERS: dict[str, Callable[[Tree, Tree], None]] = {
     "decoder.collision": collision,
     "decoder.overlap": overlap,
-    "network.narrow": narrow,
-    "network.flat": flat,
-    "network.affine": affine,
-    "network.affine_flat": affine_flat,
-    "network.injective_layers": injective_layers,
-    "network.spanning_layers": spanning_layers,
-    "network.homeomorphism": homeomorphism,
-    "network.injective_cells": injective_cells,
-    "network.observably_injective": observably_injective,
-    "network.single_preimage": single_preimage,
-    "network.covered": covered,
-    "network.degree": degree,
+    "network.narrow": about_outputs(narrow),
+    "network.flat": about_outputs(flat),
+    "network.affine": about_outputs(affine),
+    "network.affine_flat": about_outputs(affine_flat),
+    "network.injective_layers": about_outputs(injective_layers),
+    "network.spanning_layers": about_outputs(spanning_layers),
+    "network.homeomorphism": about_outputs(homeomorphism),
+    "network.injective_cells": about_outputs(injective_cells),
+    "network.observably_injective": about_outputs(observably_injective),
+    "network.single_preimage": about_outputs(single_preimage),
+    "network.covered": about_outputs(covered),
+    "network.degree": about_outputs(degree),
     "network.continuous": continuous,
     "decoder.piecewise_affine": piecewise_affine,
     "decoder.dimension": dimension,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ class Uncovered:
 
 
 @dataclass(frozen=True)
-class _Cover:
+class Cover:
     """Another cell seen from the first one: its constraints in the coordinates of the first."""
 
     leaf: int
@@ -37,24 +37,25 @@ class _Cover:
     constraints: tuple[Constraint, ...]
 
 
-def pulled_back(piece: Piece, other: Piece, leaf: int) -> _Cover:
+def pulled_back(piece: Piece, other: Piece, leaf: int) -> Cover:
     """The constraints of `other` in z, where f on `piece` at z equals f on `other`; the planes must be equal."""
     both = meeting(other, piece)
     assert both is not None
     # `piece` is the second one, so its z is the parameter itself: base 0, span the identity.
-    return _Cover(leaf, other.cell.units, tuple(both.pull(other.cell.constraints, ())))
+    return Cover(leaf, other.cell.units, tuple(both.pull(other.cell.constraints, ())))
 
 
-def cover_tree(piece: Piece, n_units: int, covers: Sequence[_Cover],
+def cover_tree(piece: Piece, n_units: int, find: Callable[[Point], Cover | None],
                check: Callable[[], None]) -> dict[str, Any] | Uncovered:
-    """A proof tree that the cell of `piece` lies in the union of `covers`, or a part of it that does not.
+    """A proof tree that the cell of `piece` lies in a union of other cells, or a part of it that does not.
 
     Parameters
     ----------
     piece : Piece
     n_units : int
         Number of hidden units: positions of the constraints of cuts start there.
-    covers : sequence of _Cover
+    find : callable
+        A cell that holds a point, None when there is none.
     check : callable
         Called at every step; raises to give up.
 
@@ -64,38 +65,51 @@ def cover_tree(piece: Piece, n_units: int, covers: Sequence[_Cover],
         Nodes ``{"in": leaf, "y": {unit: {position: factor}}}`` with fmpq factors, and
         ``{"cut": [leaf, unit], "neg": node, "pos": node}``.
     """
-    positions = list(piece.cell.units)
-    return _cover(list(piece.cell.constraints), positions, n_units, piece.cell.point, covers, None, 0, check)
+    return _Covering(n_units, find, check).cover(list(piece.cell.constraints), list(piece.cell.units),
+                                                 piece.cell.point, None, 0)
 
 
-def _cover(region: list[Constraint], positions: list[int], following: int, point: Point, covers: Sequence[_Cover],
-           chosen: _Cover | None, done: int, check: Callable[[], None]) -> dict[str, Any] | Uncovered:
-    check()
-    if chosen is None:
-        chosen = next((c for c in covers if all(evaluate(g, point) >= 0 for g in c.constraints)), None)
+@dataclass(frozen=True)
+class _Covering:
+    """What stays the same while one cell is covered."""
+
+    n_units: int
+    find: Callable[[Point], Cover | None]
+    check: Callable[[], None]
+
+    def cover(self, region: list[Constraint], positions: list[int], point: Point, chosen: Cover | None,
+              done: int) -> dict[str, Any] | Uncovered:
+        """Cover a region, given an interior point, by `chosen` whose first `done` walls it respects, and by others."""
+        self.check()
         if chosen is None:
-            return Uncovered(tuple(region), point)
-        done = 0
-    proofs: dict[int, Multipliers] = {}
-    for k, (unit, wall) in enumerate(zip(chosen.units, chosen.constraints, strict=True)):
-        outward = [-v for v in wall]
-        best = maximise(region, outward[:-1], point, None if k < done else wall[-1])
-        if best.value is not None:
-            proofs[unit] = {positions[r]: y for r, y in best.multipliers.items()}
-            continue
-        sides = _both_sides(region, point, wall, best.point)
-        if sides is None:
-            return _cover(region, positions, following, point, covers, None, 0, check)
-        inside, beyond = sides
-        # What is inside goes on with this cover, what lies beyond its wall starts again.
-        negative = _cover([*region, outward], [*positions, following], following + 1, beyond, covers, None, 0, check)
-        if isinstance(negative, Uncovered):
-            return negative
-        positive = _cover([*region, wall], [*positions, following], following + 1, inside, covers, chosen, k + 1, check)
-        if isinstance(positive, Uncovered):
-            return positive
-        return {"cut": [chosen.leaf, unit], "neg": negative, "pos": positive}
-    return {"in": chosen.leaf, "y": proofs}
+            chosen, done = self.find(point), 0
+            if chosen is None:
+                return Uncovered(tuple(region), point)
+        proofs: dict[int, Multipliers] = {}
+        for k, (unit, wall) in enumerate(zip(chosen.units, chosen.constraints, strict=True)):
+            outward = [-v for v in wall]
+            best = maximise(region, outward[:-1], point, None if k < done else wall[-1])
+            if best.value is not None:
+                proofs[unit] = {positions[r]: y for r, y in best.multipliers.items()}
+                continue
+            sides = _both_sides(region, point, wall, best.point)
+            if sides is None:
+                return self.cover(region, positions, point, None, 0)
+            inside, beyond = sides
+            cut = [*positions, self.n_units + len(positions) - self._own(positions)]
+            # What is inside goes on with this cover, what lies beyond its wall starts again.
+            negative = self.cover([*region, outward], cut, beyond, None, 0)
+            if isinstance(negative, Uncovered):
+                return negative
+            positive = self.cover([*region, wall], cut, inside, chosen, k + 1)
+            if isinstance(positive, Uncovered):
+                return positive
+            return {"cut": [chosen.leaf, unit], "neg": negative, "pos": positive}
+        return {"in": chosen.leaf, "y": proofs}
+
+    def _own(self, positions: list[int]) -> int:
+        """How many of the positions are walls of the cell itself; the others count the cuts."""
+        return sum(position < self.n_units for position in positions)
 
 
 def _both_sides(region: list[Constraint], point: Point, wall: Constraint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from flint import fmpq, fmpq_mat
@@ -11,9 +11,9 @@ from flint import fmpq, fmpq_mat
 from ident_theory.exact.findings import Certificate, Witness
 from ident_theory.geometry.cell_images import Decision, OutOfTime, plain_multipliers, plain_point, point_near, shown
 from ident_theory.geometry.cells import Cell
-from ident_theory.geometry.covering import Uncovered, cover_tree, pulled_back
+from ident_theory.geometry.covering import Cover, Uncovered, cover_tree, pulled_back
 from ident_theory.geometry.flat_cells import bounded_kernel, unreached
-from ident_theory.geometry.images import Collision, Piece, overlap
+from ident_theory.geometry.images import Piece
 from ident_theory.geometry.linear_programs import Point, evaluate
 from ident_theory.geometry.network_images import NetworkImages
 from ident_theory.geometry.screening import Screen
@@ -43,7 +43,7 @@ def _decide(images: NetworkImages) -> Decision:
         if screen.single(i, piece.cell.point) and \
                 (single := _single_preimage(images, piece.cell, piece.cell.point)) is not None:
             return single
-    return _covered(images)
+    return _covered(images, screen)
 
 
 def _degree(images: NetworkImages) -> Decision | None:
@@ -115,29 +115,46 @@ def _single_preimage(images: NetworkImages, home: Cell, z: Point) -> Decision | 
                     "a point inside a cell is the only preimage of its value, and so are its neighbours")
 
 
-def _covered(images: NetworkImages) -> Decision:
+def _covered(images: NetworkImages, screen: Screen) -> Decision:
     """Cover the image of every cell by those of the others; what stays uncovered proves F2."""
-    pieces, leaves, boxes = images.pieces, images.leaves, images.boxes
-    near: dict[int, list[int]] = defaultdict(list)
-    for i, j in boxes.pairs():
-        if pieces[i].plane == pieces[j].plane and isinstance(overlap(pieces[i], pieces[j]), Collision):
-            near[i].append(j)
-            near[j].append(i)
-        images.check("looking for overlapping images")
+    pieces, leaves = images.pieces, images.leaves
     n_units = len(images.cells()[0].pattern)
-    rng = random.Random(3)
     trees: dict[str, Any] = {}
-    implied = {str(leaves[i]): [[unit, plain_multipliers(y)] for unit, y in piece.cell.implied]
-               for i, piece in enumerate(pieces) if piece.cell.implied}
     for i, piece in enumerate(pieces):
-        covers = [pulled_back(piece, pieces[j], leaves[j]) for j in near[i]]
-        result = cover_tree(piece, n_units, covers, lambda: images.check("covering the images of cells"))
+        images.check("covering the images of cells", i)
+        result = cover_tree(piece, n_units, _finder(images, screen, i),
+                            lambda: images.check("covering the image of a cell"))
         if isinstance(result, Uncovered):
-            return _uncovered(images, piece, result, rng)
+            return _uncovered(images, piece, result, random.Random(3))
         trees[str(leaves[i])] = _completed(result)
+    implied = {str(leaf): [[unit, plain_multipliers(y)] for unit, y in piece.cell.implied]
+               for leaf, piece in zip(leaves, pieces, strict=True) if piece.cell.implied}
     return Decision(Witness("network.covered", {"tree": images.tree_data(), "implied": implied, "covers": trees},
                             "every value in the image, but for a null set, has two preimages or more"),
                     f"the image of each of the {len(pieces)} cells of rank m is covered by those of others")
+
+
+def _finder(images: NetworkImages, screen: Screen, i: int) -> Callable[[Point], Cover | None]:
+    """Finds other cells with the same image plane whose image holds the value at a point of piece i."""
+    pieces, leaves = images.pieces, images.leaves
+    piece = pieces[i]
+    seen: dict[int, Cover] = {}
+
+    def find(z: Point) -> Cover | None:
+        x = fmpq_mat(images.network.observed_dim, 1, piece.cell.value(z))
+        # Floats propose; when none of their proposals holds, all pieces are asked exactly.
+        proposals = [int(j) for j in screen.preimages(screen.value(i, z))]
+        for j in (*proposals, *range(len(pieces))):
+            if j == i or pieces[j].plane != piece.plane:
+                continue
+            other = pieces[j].preimage(x)
+            if other is not None and pieces[j].cell.contains(other):
+                if j not in seen:
+                    seen[j] = pulled_back(piece, pieces[j], leaves[j])
+                return seen[j]
+        return None
+
+    return find
 
 
 def _uncovered(images: NetworkImages, piece: Piece, part: Uncovered, rng: random.Random) -> Decision:

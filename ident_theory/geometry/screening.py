@@ -44,7 +44,10 @@ class Screen:
         missed = np.abs(np.einsum("pnm,pm->pn", self.matrix, z) + self.offset - x).max(1)
         return np.flatnonzero(inside & (missed <= SLACK * size * (1.0 + np.abs(self.matrix).max((1, 2)))))
 
+    def value(self, i: int, z: Point) -> FloatArray:
+        """The affine map of piece `i` at a point."""
+        return np.asarray(self.matrix[i] @ np.array([_float(v) for v in z]) + self.offset[i])
+
     def single(self, i: int, z: Point) -> bool:
         """Whether piece `i` alone seems to have a preimage of its value at z."""
-        x = self.matrix[i] @ np.array([_float(v) for v in z]) + self.offset[i]
-        return bool((self.preimages(x) == i).all())
+        return bool((self.preimages(self.value(i, z)) == i).all())

@@ -38,7 +38,7 @@ def injective_layers(network: ReLUNetwork) -> list[list[int]] | None:
     """
     if network.negative_slope_exact <= 0:
         return None
-    rows = [independent_rows(w) for w in network.weights_exact]
+    rows = [invertible_rows(w) for w in network.weights_exact]
     found = [part for part in rows if part is not None]
     return found if len(found) == len(rows) else None
 
@@ -59,7 +59,7 @@ def spanning_layers(network: ReLUNetwork) -> dict[str, Any] | None:
         if found is None:
             return None
         pairs.append(found)
-    last = independent_rows(network.weights_exact[-1])
+    last = invertible_rows(network.weights_exact[-1])
     return None if last is None else {"pairs": pairs, "rows": last}
 
 
@@ -82,12 +82,31 @@ def _opposite_rows(w: ExactArray, b: ExactArray) -> list[list[int]] | None:
     return pairs if len(basis) == w.shape[1] else None
 
 
-def independent_rows(w: ExactArray) -> list[int] | None:
-    """Rows that form an invertible square matrix; None when the column rank is not full."""
+def independent_rows(w: ExactArray) -> list[int]:
+    """A largest set of linearly independent rows."""
     reduced, rank = _matrix(w).transpose().rref()
-    if rank < w.shape[1]:
-        return None
     return [next(j for j, v in enumerate(row) if v) for row in reduced.tolist()[:rank]]
+
+
+def invertible_rows(w: ExactArray) -> list[int] | None:
+    """Rows that form an invertible square matrix; None when the column rank is not full."""
+    rows = independent_rows(w)
+    return rows if len(rows) == w.shape[1] else None
+
+
+def essential_outputs(network: ReLUNetwork) -> tuple[ReLUNetwork, list[int] | None]:
+    """The network with as few outputs as determine the others, and which these are; None when all are needed.
+
+    An output whose row of the last layer depends linearly on others is an affine function of them, so values agree
+    exactly when the essential ones do: the conditions F2, F3 and F4 are the same for both networks.
+    """
+    last = network.weights_exact[-1]
+    rows = sorted(independent_rows(last))
+    if len(rows) in (0, network.observed_dim):
+        return network, None
+    return ReLUNetwork([*network.weights_exact[:-1], last[rows]],
+                       [*network.biases_exact[:-1], network.biases_exact[-1][rows]],
+                       network.negative_slope_exact), rows
 
 
 def _matrix(w: ExactArray) -> fmpq_mat:

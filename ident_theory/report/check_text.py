@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ident_theory.exact.findings import Finding
 
 WIDTH = 120
+#: Lines of a second model longer than this are no use on a terminal.
+LONGEST_LINE = 1000
 HEADINGS = ("condition", "status", "evidence", "reason")
 _STYLES = {Status.HOLDS: "green", Status.FAILS: "red", Status.UNKNOWN: "yellow"}
 
@@ -137,4 +139,6 @@ def _alternatives(report: Report, width: int) -> Iterator[str]:
     for item in report.alternatives:
         yield from _wrapped(f"another model with the same law of x, not the same "
                             f"{Equivalence(item.refutes).sentence}: {item.differs}", width, "")
-        yield from (f"  {line}" for line in toml(item.model))
+        for line in toml(item.model):
+            yield f"  {line}" if len(line) <= LONGEST_LINE else \
+                f"  {line[:width - 40]} ... ({len(line)} characters; whole in the JSON report)"

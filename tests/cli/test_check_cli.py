@@ -135,6 +135,9 @@ def test_training_can_be_declared(run, model):
     (["check", "MODEL", "--require", "none"], "--require"),
     (["check", "MODEL", "--theorem", "kivva.thm9"], "kivva.thm"),
     (["check", "MODEL", "--json", "."], "is a folder"),
+    (["check", "MODEL", "--figure", "."], "--figure: expected a file name ending in .png or .svg"),
+    (["check", "MODEL", "--figure", "picture.pdf"], "--figure: expected a file name ending in .png or .svg"),
+    (["check", "MODEL", "--figure", "x.png", "--json", "x.png"], "for both"),
     (["check", "MODEL", "--prior", "MODEL"], "--prior"),
     (["check", "MODEL", "--json", "MODEL"], "would replace"),
     (["check", "os:sep", "--prior", "MODEL", "--json", "MODEL"], "would replace"),
@@ -149,6 +152,19 @@ def test_bad_input(run, model, words, message):
     assert text == ""
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_figure(run, model, tmp_path):
+    for name, suffix, start in (("example4_f", "png", b"\x89PNG"), ("vanilla_vae", "svg", b"<?xml")):
+        drawn = tmp_path / "deep" / f"{name}.{suffix}"
+        code, text, err = run("check", model(name), "--figure", drawn)
+        assert (code, err) == (0, "")
+        assert f"drawn in {drawn}" in text
+        assert drawn.read_bytes().startswith(start)
+    (tmp_path / "folder.svg").mkdir()
+    code, text, err = run("check", model("relu"), "--figure", tmp_path / "folder.svg")
+    assert (code, text) == (2, "")
+    assert "is a folder" in err
 
 
 def test_verify_rejects_what_was_changed(run, model, tmp_path):

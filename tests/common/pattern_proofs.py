@@ -10,6 +10,9 @@ import json
 from fractions import Fraction
 from itertools import combinations, product
 
+from hypothesis import strategies as st
+
+from ident_theory import ReLUNetwork
 from ident_theory.errors import CertificateRejected
 from ident_theory.exact.verifier import verify
 
@@ -131,6 +134,12 @@ class Patterns:
     def thin(self, signs):
         rows = self.functions(signs)[0]
         return thin(rows, {k for k, s in enumerate(signs) if s == "-"})
+
+    def walls(self, i):
+        """The units of a leaf for which the tree has both signs."""
+        signs = self.leaves[i]
+        return [u for u, s in enumerate(signs)
+                if self.thin(signs[:u] + "+-"[s == "+"]) is None or self.thin(signs[:u + 1]) is not None]
 
     def _grow(self, signs):
         if len(signs) == self.size:
@@ -293,9 +302,9 @@ def pulled_back(patterns, i, j):
 def cover(patterns, i, j, extra=()):
     """The node ``in j`` for leaf i cut by more functions, or None."""
     cell = patterns.functions(patterns.leaves[i])[0]
-    y = {}
-    for k, line in enumerate(pulled_back(patterns, i, j)):
-        proof = best_combination([*cell, *extra], [-x for x in line])
+    y, lines = {}, pulled_back(patterns, i, j)
+    for k in patterns.walls(j):
+        proof = best_combination([*cell, *extra], [-x for x in lines[k]])
         if proof is None or proof[0] > 0:
             return None
         y[str(k)] = plain(proof[1])
@@ -321,3 +330,42 @@ def covering(patterns, i, extra=()):
                 parts = [covering(patterns, i, [*extra, side]) for side in (line, minus)]
                 return None if None in parts else {"cut": [j, k], "pos": parts[0], "neg": parts[1]}
     return None
+
+
+def mutations(data):
+    """All copies of a JSON value with one leaf changed, one list item or key dropped, or one list item doubled."""
+    if isinstance(data, dict):
+        for key in data:
+            yield {k: v for k, v in data.items() if k != key}
+            for other in mutations(data[key]):
+                yield {**data, key: other}
+    elif isinstance(data, list):
+        for i, item in enumerate(data):
+            yield [*data[:i], *data[i + 1:]]
+            yield [*data[:i], item, *data[i:]]
+            for other in mutations(item):
+                yield [*data[:i], other, *data[i + 1:]]
+    elif isinstance(data, str) and data in "+-b":
+        yield from (s for s in "+-b" if s != data)
+    elif isinstance(data, str):
+        try:
+            yield from (str(Fraction(data) + d) for d in (1, -1, Fraction(1, 7)))
+        except ValueError:
+            yield "other"
+    elif isinstance(data, int):
+        yield from (data + 1, data - 1, str(data + 1))
+    yield None
+    yield 0.5
+
+
+@st.composite
+def small_networks(draw, m=None, n=None, most=4, deepest=2):
+    """Small integers, so that zero units, copies and parallel units are common."""
+    m = m or draw(st.integers(1, 2))
+    shapes = [[k] for k in range(1, most + 1)] + [[a, b] for a in (1, 2) for b in (1, 2)]
+    hidden = draw(st.sampled_from([s for s in shapes if len(s) <= deepest]))
+    widths = [m, *hidden, n or draw(st.integers(1, 3))]
+    entry = st.integers(-2, 2)
+    weights = [[[draw(entry) for _ in range(a)] for _ in range(b)] for a, b in zip(widths, widths[1:], strict=False)]
+    biases = [[draw(entry) for _ in range(b)] for b in widths[1:]]
+    return ReLUNetwork(weights, biases, draw(st.sampled_from([0, 0, "1/2", 1, -1])))

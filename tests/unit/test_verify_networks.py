@@ -12,6 +12,7 @@ from common.pattern_proofs import (
     cover,
     decided_injective,
     model,
+    mutations,
 )
 
 from ident_theory import PiecewiseAffineMap, ReLUNetwork
@@ -53,32 +54,6 @@ def absolute_covered():
     return {"tree": p.tree, "covers": {"0": cover(p, 0, 1), "1": cover(p, 1, 0)}}
 
 
-def mutations(data):
-    """All copies of a JSON value with one leaf changed, one list item or key dropped, or one list item doubled."""
-    if isinstance(data, dict):
-        for key in data:
-            yield {k: v for k, v in data.items() if k != key}
-            for other in mutations(data[key]):
-                yield {**data, key: other}
-    elif isinstance(data, list):
-        for i, item in enumerate(data):
-            yield [*data[:i], *data[i + 1:]]
-            yield [*data[:i], item, *data[i:]]
-            for other in mutations(item):
-                yield [*data[:i], other, *data[i + 1:]]
-    elif isinstance(data, str) and data in "+-b":
-        yield from (s for s in "+-b" if s != data)
-    elif isinstance(data, str):
-        try:
-            yield from (str(Fraction(data) + d) for d in (1, -1, Fraction(1, 7)))
-        except ValueError:
-            yield "other"
-    elif isinstance(data, int):
-        yield from (data + 1, data - 1, str(data + 1))
-    yield None
-    yield 0.5
-
-
 CASES = [
     ("decoder.collision", ABSOLUTE, {"z": ["1/2"], "other": ["-1/2"]}),
     ("decoder.collision", RELU, {"z": [-1], "other": [-2]}),
@@ -104,11 +79,18 @@ CASES = [
     ("network.single_preimage", TENT, {"tree": Patterns(TENT).tree, "z": [2, 1], "flat": {"4": {"1": "1"}}}),
     ("network.covered", ABSOLUTE, absolute_covered()),
     ("network.covered", TWICE, twice_covered()),
+    ("network.degree", ABSOLUTE, {"tree": Patterns(ABSOLUTE).tree, "value": [1], "proper": {}}),
+    ("network.degree", TWICE, {"tree": Patterns(TWICE).tree, "value": ["-1/2"], "proper": {}}),
     ("network.continuous", LEAKY, {}),
     ("decoder.piecewise_affine", LEAKY, {}),
     ("decoder.piecewise_affine", PiecewiseAffineMap([0], [0, 1], [0, 0]), {}),
     ("decoder.dimension", RELU, {}),
+    ("decoder.dimension", PiecewiseAffineMap([0], [0, 1], [0, 0]), {}),
     ("decoder.overcomplete", ReLUNetwork([[[1, 1]]], [[0]]), {}),
+    ("network.affine", ReLUNetwork([[[2, 1], [1, 1]]], [[0, 1]]), {}),
+    ("network.affine", ReLUNetwork([[[1], [-1]], [[1, 1], [1, 0]]], [[0, 0], [0, 0]], 1), {}),
+    ("network.affine_flat", ReLUNetwork([[[1, 1], [2, 2]]], [[0, 1]]), {}),
+    ("network.affine_flat", ReLUNetwork([[[1], [-1]], [[1, 1]]], [[0, 0], [0]], 1), {}),
 ]
 IDS = [f"{i}-{case[0]}" for i, case in enumerate(CASES)]
 
@@ -121,7 +103,7 @@ def test_accepts(kind, decoder, data):
 def is_another_proof(kind, decoder, data, mutant):
     """Whether a changed proof proves the same in another way: another point, bound or row, a finer tree, a scale."""
     changed = {key for key in {*data, *mutant} if data.get(key) != mutant.get(key)}
-    if changed <= {"z", "other", "point", "boxes", "rows"} or kind == "network.spanning_layers":
+    if changed <= {"z", "other", "point", "boxes", "rows", "value"} or kind == "network.spanning_layers":
         return True
     if changed == {"flat"}:
         return all(set(mutant["flat"][k]) == set(data["flat"][k]) for k in data["flat"])
@@ -195,7 +177,8 @@ def test_copies_of_a_cell_do_not_cover_each_other():
     p.leaves = [s + leaf[1:] for s in "+-" for leaf in p.leaves]
     count = len(p.leaves)
     covers = {str(i): cover(p, i, (i + count // 2) % count) for i in range(count)}
-    assert all(covers.values())
+    for node in covers.values():
+        node["y"]["0"] = {}  # the zero unit is open in this tree
     assert not accepted("network.covered", net, {"tree": p.tree, "covers": covers})
     # A copy of the own cell is no second preimage either.
     assert accepted("network.single_preimage", net, {"tree": p.tree, "z": [1], "flat": {}})

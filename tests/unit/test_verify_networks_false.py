@@ -6,7 +6,7 @@ from common.pattern_proofs import Patterns, accepted, model
 from ident_theory import PiecewiseAffineMap, ReLUNetwork
 from ident_theory.errors import CertificateRejected
 from ident_theory.exact.network_cells import Network, read_tree
-from ident_theory.exact.network_covers import check_cover
+from ident_theory.exact.network_covers import check_cover, read_walls
 from ident_theory.exact.network_pairs import Boxes
 
 ABSOLUTE = ReLUNetwork([[[1], [-1]], [[1, 1]]], [[0, 0], [0]])
@@ -81,6 +81,16 @@ def cells(net, pairs, boxes=None, **more):
     ("decoder.collision", ABSOLUTE, {"z": [0], "other": [0]}),
     ("decoder.dimension", ReLUNetwork([[[1, 1]]], [[0]]), {}),
     ("decoder.overcomplete", RELU, {}),
+    ("network.affine", RELU, {}),
+    ("network.affine", ReLUNetwork([[[1]], [[1]]], [[0], [0]], "1/2"), {}),  # injective, but not affine
+    ("network.affine", ReLUNetwork([[[1]], [[1]]], [[0], [0]], -1), {}),
+    ("network.affine", ReLUNetwork([[[1], [-1]], [[1, 1]]], [[0, 0], [0]], 1), {}),
+    ("network.affine", ReLUNetwork([[[1, 1]]], [[0]]), {}),
+    ("network.affine", PiecewiseAffineMap([], [1], [0]), {}),
+    ("network.affine_flat", ReLUNetwork([[[1], [-1]], [[1, 1]]], [[0, 0], [0]]), {}),  # |z|, of product 0
+    ("network.affine_flat", ReLUNetwork([[[1], [-1]], [[1, -1]]], [[0, 0], [0]]), {}),
+    ("network.affine_flat", ReLUNetwork([[[1], [-1]], [[1, -1]]], [[0, 0], [0]], 1), {}),
+    ("network.affine_flat", ReLUNetwork([[[1, 0], [0, 1]]], [[0, 0]]), {}),
     ("network.continuous", PiecewiseAffineMap([], [1], [0]), {}),
 ])
 def test_false_claims(kind, net, data):
@@ -98,12 +108,13 @@ def test_the_covering_cell_must_be_reached():
     """|z| with a kink at 1: the cell z > 1 does not take the values of all z < 0."""
     p = Patterns(TWICE)
     left, far = p.leaves.index("-+-"), p.leaves.index("+-+")
-    y = {str(k): {"0": "1"} for k in range(3)}
     net = Network(model(TWICE))
     leaves = read_tree(net, p.tree)
+    walls = read_walls(net, leaves, {})
+    assert [walls[left], walls[far]] == [[0], [0, 2]]
     with pytest.raises(CertificateRejected, match="constraint 2"):
-        check_cover(net, leaves, left, {"in": far, "y": y})
-    check_cover(net, leaves, far, {"in": left, "y": {"0": {"0": "1"}, "1": {"0": "1"}, "2": {"0": "1"}}})
+        check_cover(net, leaves, walls, left, {"in": far, "y": {"0": {"0": "1"}, "2": {"0": "1"}}})
+    check_cover(net, leaves, walls, far, {"in": left, "y": {"0": {"0": "1"}}})
 
 
 @pytest.mark.parametrize(("lo", "hi"), [(None, [0]), ([0, 1], None), ([], None), ([2], None), ([-1], None)])

@@ -16,6 +16,7 @@ from common.pattern_proofs import (
     null_supports,
     plain,
     rank,
+    small_networks,
     solve,
 )
 from flint import fmpq
@@ -37,19 +38,6 @@ def numbers_exact(values):
 
 def no_boxes(patterns):
     return {"directions": [], "bounds": [[] for _ in patterns.leaves]}
-
-
-@st.composite
-def small_networks(draw, m=None, n=None, most=4, deepest=2):
-    """Small integers, so that zero units, copies and parallel units are common."""
-    m = m or draw(st.integers(1, 2))
-    shapes = [[k] for k in range(1, most + 1)] + [[a, b] for a in (1, 2) for b in (1, 2)]
-    hidden = draw(st.sampled_from([s for s in shapes if len(s) <= deepest]))
-    widths = [m, *hidden, n or draw(st.integers(1, 3))]
-    entry = st.integers(-2, 2)
-    weights = [[[draw(entry) for _ in range(a)] for _ in range(b)] for a, b in zip(widths, widths[1:], strict=False)]
-    biases = [[draw(entry) for _ in range(b)] for b in widths[1:]]
-    return ReLUNetwork(weights, biases, draw(st.sampled_from([0, 0, "1/2", 1, -1])))
 
 
 @settings(max_examples=150)
