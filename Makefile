@@ -48,6 +48,7 @@ figures: $(INSTALLED)
 	$(BIN)/python figures/landscape_slices.py
 	$(BIN)/python figures/maximum_likelihood.py
 	$(BIN)/python figures/sample_complexity.py
+	$(BIN)/python figures/decoder_checks.py
 
 results: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out experiments/demo/results --no-resume

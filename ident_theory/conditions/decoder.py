@@ -104,6 +104,10 @@ def _network(network: ReLUNetwork, clock: Stopwatch, shortcuts: bool) -> list[Fi
     fewer, outputs = essential_outputs(network)
     images = NetworkImages(fewer, clock, shortcuts)
     decisions = {"F4": images.injective(), "F3": images.observably_injective(), "F2": weakly_injective(images)}
+    # F4 implies F3 and F3 implies F2, so a witness against one settles a stronger one that was left open.
+    for weak, strong in (("F2", "F3"), ("F3", "F4")):
+        if decisions[strong].proof is None and isinstance(decisions[weak].proof, Witness):
+            decisions[strong] = replace(decisions[weak], reason=f"{weak} fails: {decisions[weak].reason}")
     return [_decided(condition, _about(decision, outputs), images.n_cells)
             for condition, decision in decisions.items()]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +11,7 @@ from flint import fmpq
 
 from ident_theory.geometry.flat_cells import flat_pair
 from ident_theory.geometry.images import Collision, Piece, collision
-from ident_theory.geometry.linear_programs import Point
+from ident_theory.geometry.linear_programs import Point, interior
 from ident_theory.geometry.local import cell_around
 from ident_theory.models.network import ReLUNetwork
 from ident_theory.models.value import FloatArray
@@ -184,9 +184,13 @@ def _activated(expression: tuple[dict[int, float], float], lo: float, hi: float,
 def _proved(network: ReLUNetwork, z: FloatArray, other: FloatArray) -> Collision | None:
     """A collision in the closed cells around two proposed points, solved in rationals."""
     cells = [cell_around(network, _rounded(point)) for point in (z, other)]
-    for cell in cells:
-        if cell.rank < network.latent_dim:
-            return Collision(*flat_pair(cell)) if cell.contains_inside(cell.point) else None
+    flat = [cell for cell in cells if cell.rank < network.latent_dim]
+    for cell in flat:
+        inside = interior(cell.constraints, network.latent_dim).point
+        if inside is not None:
+            return Collision(*flat_pair(replace(cell, point=inside)))
+    if flat:
+        return None
     found = collision(Piece(cells[0]), Piece(cells[1]))
     return found if isinstance(found, Collision) else None
 

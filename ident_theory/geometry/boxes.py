@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from flint import fmpq
@@ -19,6 +19,12 @@ Support = list[int] | None
 class Boxes:
     """Exact bounds of direction . f over every piece, from linear programs.
 
+    Parameters
+    ----------
+    pieces : sequence of Piece
+    check : callable
+        Called before every piece; raises to give up.
+
     Attributes
     ----------
     directions : list of lists of int
@@ -26,8 +32,8 @@ class Boxes:
         The units whose constraints prove the bound; None where the image is unbounded.
     """
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
-        self.pieces = pieces
+    def __init__(self, pieces: Sequence[Piece], check: Callable[[], None]) -> None:
+        self.pieces, self._check = pieces, check
         self.directions: list[list[int]] = []
         self.supports: list[list[tuple[Support, Support]]] = [[] for _ in pieces]
         self._low: list[np.ndarray] = []
@@ -39,6 +45,7 @@ class Boxes:
         highs: list[fmpq | None] = []
         weights = [fmpq(v) for v in direction]
         for piece, supports in zip(self.pieces, self.supports, strict=True):
+            self._check()
             cell = piece.cell
             slope = [sum((w * row[j] for w, row in zip(weights, cell.matrix, strict=True) if w), ZERO)
                      for j in range(piece.m)]

@@ -103,13 +103,16 @@ class CellImages:
     @cached_property
     def pieces(self) -> list[Piece]:
         """The cells at `leaves`, with what their preimages need."""
-        cells = self.cells()
-        return [Piece(cells[leaf]) for leaf in self.leaves]
+        cells, pieces = self.cells(), []
+        for leaf in self.leaves:
+            self.check("inverting the maps of cells")
+            pieces.append(Piece(cells[leaf]))
+        return pieces
 
     @cached_property
     def boxes(self) -> Boxes:
         """Bounds of the images of `pieces`."""
-        boxes = Boxes(self.pieces)
+        boxes = Boxes(self.pieces, lambda: self.check("bounding the images of cells"))
         boxes.separate(PAIRS_A_CELL)
         return boxes
 

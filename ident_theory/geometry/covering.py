@@ -9,7 +9,14 @@ from typing import Any
 from flint import fmpq
 
 from ident_theory.geometry.images import Piece, meeting
-from ident_theory.geometry.linear_programs import Constraint, Multipliers, Point, evaluate, maximise
+from ident_theory.geometry.linear_programs import (
+    ONE,
+    Constraint,
+    Multipliers,
+    Point,
+    evaluate,
+    maximise,
+)
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,8 @@ def cover_tree(piece: Piece, n_units: int, find: Callable[[Point], Cover | None]
         Nodes ``{"in": leaf, "y": {unit: {position: factor}}}`` with fmpq factors, and
         ``{"cut": [leaf, unit], "neg": node, "pos": node}``.
     """
-    return _Covering(n_units, find, check).cover(list(piece.cell.constraints), list(piece.cell.units),
-                                                 piece.cell.point, None, 0)
+    return _Covering(n_units, len(piece.cell.units), find, check).cover(
+        list(piece.cell.constraints), list(piece.cell.units), piece.cell.point, None, {})
 
 
 @dataclass(frozen=True)
@@ -74,42 +81,41 @@ class _Covering:
     """What stays the same while one cell is covered."""
 
     n_units: int
+    n_walls: int
     find: Callable[[Point], Cover | None]
     check: Callable[[], None]
 
     def cover(self, region: list[Constraint], positions: list[int], point: Point, chosen: Cover | None,
-              done: int) -> dict[str, Any] | Uncovered:
-        """Cover a region, given an interior point, by `chosen` whose first `done` walls it respects, and by others."""
+              proofs: dict[int, Multipliers]) -> dict[str, Any] | Uncovered:
+        """Cover a region, given an interior point, by `chosen`, whose walls in `proofs` are proved, and by others."""
         self.check()
         if chosen is None:
-            chosen, done = self.find(point), 0
+            chosen, proofs = self.find(point), {}
             if chosen is None:
                 return Uncovered(tuple(region), point)
-        proofs: dict[int, Multipliers] = {}
-        for k, (unit, wall) in enumerate(zip(chosen.units, chosen.constraints, strict=True)):
+        for unit, wall in zip(chosen.units, chosen.constraints, strict=True):
+            if unit in proofs:
+                continue
             outward = [-v for v in wall]
-            best = maximise(region, outward[:-1], point, None if k < done else wall[-1])
+            best = maximise(region, outward[:-1], point, wall[-1])
             if best.value is not None:
                 proofs[unit] = {positions[r]: y for r, y in best.multipliers.items()}
                 continue
             sides = _both_sides(region, point, wall, best.point)
             if sides is None:
-                return self.cover(region, positions, point, None, 0)
+                return self.cover(region, positions, point, None, {})
             inside, beyond = sides
-            cut = [*positions, self.n_units + len(positions) - self._own(positions)]
+            position = self.n_units + len(positions) - self.n_walls
             # What is inside goes on with this cover, what lies beyond its wall starts again.
-            negative = self.cover([*region, outward], cut, beyond, None, 0)
+            negative = self.cover([*region, outward], [*positions, position], beyond, None, {})
             if isinstance(negative, Uncovered):
                 return negative
-            positive = self.cover([*region, wall], cut, inside, chosen, k + 1)
+            positive = self.cover([*region, wall], [*positions, position], inside, chosen,
+                                  {**proofs, unit: {position: ONE}})
             if isinstance(positive, Uncovered):
                 return positive
             return {"cut": [chosen.leaf, unit], "neg": negative, "pos": positive}
         return {"in": chosen.leaf, "y": proofs}
-
-    def _own(self, positions: list[int]) -> int:
-        """How many of the positions are walls of the cell itself; the others count the cuts."""
-        return sum(position < self.n_units for position in positions)
 
 
 def _both_sides(region: list[Constraint], point: Point, wall: Constraint,

@@ -78,7 +78,8 @@ class NetworkImages(CellImages):
             with self.part_of_the_time(EXACT_SHARE):
                 return self._decide_by_cells()
         except OutOfTime as error:
-            found = collision_in_box(network, self.clock)
+            # Half of the time left stays for F3 and F2.
+            found = collision_in_box(network, Stopwatch(self.clock.left / 2))
             if isinstance(found, Collision):
                 return _collided(found.z, found.other, "found by mixed integer programming, proved in rationals")
             return Decision(None, f"{self.ran_out(error)}. {found.text}", details=found.details)

@@ -17,6 +17,8 @@ from ident_theory.report.check_planes import draw_planes, place
 from ident_theory.spec import from_dict
 
 _STATUSES = {Status.HOLDS: ("o", SINGLE), Status.FAILS: ("X", PAIR), Status.UNKNOWN: ("s", "0.55")}
+#: Inches for the two panels of a decoder of one latent.
+_LINE_HEIGHT = 5.2
 #: Characters of a reason in the table.
 _REASON = 100
 
@@ -61,9 +63,13 @@ def check_figure(report: Report, title: str = "") -> Figure:
     columns = 2 if size[0] < 8 and not is_plane else 3
     if columns * max(map(len, legend), default=0) > (150 if is_plane else 120):
         columns -= 1
+    lines, rows = text.count("\n") + 1, -(-len(legend) // columns)
     if is_plane:
-        place(figure, text.count("\n") + 1, -(-len(legend) // columns))
-    figure.suptitle(text, x=0.01, y=0.99, ha="left", va="top", fontsize=9.5, parse_math=False)
+        place(figure, lines, rows)
+    elif not is_table:
+        figure.set_size_inches(size[0], _LINE_HEIGHT + 0.18 * lines + 0.2 * rows)
+    # Without a height of its own the layout finds the place of the title.
+    figure.suptitle(text, x=0.01, y=0.99 if is_plane else None, ha="left", va="top", fontsize=9.5, parse_math=False)
     figure.legend(list(legend.values()), list(legend), frameon=False, fontsize=9, ncols=columns,
                   loc="lower left" if is_plane else "outside lower left")
     return figure

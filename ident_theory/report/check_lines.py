@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +25,7 @@ from ident_theory.report.check_marks import (
     SECOND,
     Part,
     mark,
+    marks_of,
     nearest,
     number,
     pairs_of,
@@ -42,29 +44,26 @@ _COORDINATES, _DOTS, _POINTS = 6, 60, 1001
 _MAP, _THICK, _THIN = "viridis", 7.0, 1.8
 
 
-def draw_line(figure: Figure | SubFigure, report: Report, prior: Prior, decoder: ReLUNetwork | PiecewiseAffineMap) -> None:
+def draw_line(figure: Figure | SubFigure, report: Report, prior: Prior,
+              decoder: ReLUNetwork | PiecewiseAffineMap) -> None:
     """Draw the decoder above and the prior below, on one axis for z unless the curve lies in a plane."""
     pairs, single, second = pairs_of(report), single_of(report), second_of(report)
     parts = parts_of(prior)
     others = [] if second is None or second.prior == prior else parts_of(second.prior)
     pieces = line_pieces(decoder)
     breaks = np.array([nearest(t) for t in pieces.breakpoints])
-    points = [z for pair in pairs for z in (pair.z, pair.other)] + ([] if single is None else [single])
     near = [*breaks[:, None], *(part.bulk(_SECOND_DEVIATIONS) for part in others)]
-    low, high = (float(end[0]) for end in window_of(parts, points, near, 1, _DEVIATIONS, _STRETCH))
+    window = window_of(parts, marks_of(pairs, single), near, 1, _DEVIATIONS, _STRETCH)
+    low, high = (float(end[0]) for end in window)
     is_plane = pieces.observed_dim == 2
     upper, lower = figure.subplots(2, 1, height_ratios=(3.2, 1), sharex=not is_plane)
     if is_plane:
         _draw_curve(upper, pieces, low, high)
-        mark(upper, [(decoder(pair.z)[0], decoder(pair.other)[0]) for pair in pairs], pairs,
-             None if single is None else decoder(single)[0], single)
+        mark(upper, decoder, window, pairs, single)
     else:
         _draw_graphs(upper, pieces, low, high)
-        shown = range(min(pieces.observed_dim, _COORDINATES))
-        for i in shown:
-            ends = [tuple(np.array([z[0], decoder(z)[0, i]]) for z in (pair.z, pair.other)) for pair in pairs]
-            mark(upper, ends, pairs, None if single is None else np.array([single[0], decoder(single)[0, i]]), single,
-                 label=i == 0)
+        for i in range(min(pieces.observed_dim, _COORDINATES)):
+            mark(upper, partial(_graph_point, decoder, i), window, pairs, single, label=i == 0)
         if second is not None and second.decoder != decoder and pieces.observed_dim == 1:
             assert not isinstance(second.decoder, DeclaredMap)
             for z, x in _stretches(line_pieces(second.decoder), low, high):
@@ -85,6 +84,10 @@ def draw_line(figure: Figure | SubFigure, report: Report, prior: Prior, decoder:
     lower.set_xlim(low, high)
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
+
+
+def _graph_point(decoder: ReLUNetwork | PiecewiseAffineMap, i: int, z: FloatArray) -> FloatArray:
+    return np.column_stack([z, decoder(z)[:, i]])
 
 
 def _segments(pieces: LinePieces, low: float, high: float) -> list[tuple[int, float, float]]:
@@ -184,10 +187,10 @@ def _draw_prior(axes: Axes, prior: Prior, parts: list[Part], others: list[Part],
         axes.fill_between(z, _density(parts, z), color="0.8", lw=0, zorder=0, label="prior")
         axes.plot(z, _density(parts, z), color="0.35", lw=1.2)
     top = axes.get_ylim()[1]
-    for part in parts:
+    for part, colour, words in [(part, "black", "point mass of the prior") for part in parts] + [
+            (part, SECOND, "point mass of the second model") for part in others]:
         if part.marginals is None and part.mean is not None:
-            axes.plot([part.mean[0]] * 2, [0, 0.9 * top], color="black", lw=2, zorder=4,
-                      label="point mass of the prior")
+            axes.plot([part.mean[0]] * 2, [0, 0.9 * top], color=colour, lw=2, zorder=4, label=words)
     if others and not conditional:
         axes.plot(z, _density(others, z), color=SECOND, lw=1.8, ls=(0, (5, 3)),
                   label="a second model with the same law")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from textwrap import wrap
@@ -28,6 +28,8 @@ CURVE, PAIR, SINGLE, SECOND = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 COLOURS = (CURVE, "#e69f00", SINGLE, SECOND, "#56b4e9", PAIR, "black", "0.55")
 #: Components, or values of u, that are drawn one by one; and that are named.
 MOST_PARTS, MOST_NAMES = 60, 12
+#: How much wider than the bulk of the prior marked points may make the window.
+MARK_STRETCH = 20.0
 #: The witnesses of these conditions are two latents with one image.
 _PAIRED = ("F4", "F3")
 _SINGLE = ("line.single_preimage", "network.single_preimage")
@@ -163,22 +165,20 @@ def distribution(prior: ConditionalPrior, natural: FloatArray) -> Any:
     return stats.laplace(nearest_float(prior.family.location), -1.0 / a)
 
 
-def window_of(parts: Sequence[Part], points: Iterable[FloatArray], others: Iterable[FloatArray], dim: int,
+def window_of(parts: Sequence[Part], marks: Iterable[FloatArray], others: Iterable[FloatArray], dim: int,
               deviations: float, stretch: float) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper corner of what is drawn: the bulk of the prior, `points`, and of `others` what lies near.
+    """Lower and upper corner of what is drawn: the bulk of the prior, and points that do not lie too far away.
 
-    `others` are taken in as long as the window grows by the factor `stretch` at most. Without a prior to draw, its
-    place is that of the standard normal.
+    The window grows for one of `others` by the factor `stretch` at most, for one of `marks` by `MARK_STRETCH`. Without
+    a prior to draw, its place is that of the standard normal.
     """
-    bulk = [part.bulk(deviations) for part in parts] or [np.array([[-deviations] * dim, [deviations] * dim])]
-    corners = np.vstack([*bulk, *(np.atleast_2d(z) for z in points)])
+    corners = np.vstack([part.bulk(deviations) for part in parts] or [np.full((2, dim), [[-deviations], [deviations]])])
     low, high = corners.min(axis=0), corners.max(axis=0)
-    span = high - low
+    middle, span = (low + high) / 2, high - low
     span = np.where(span > 0, span, max(1.0, float(span.max())))
-    near = [np.atleast_2d(z) for z in others]
-    for z in near:
-        if np.all(np.abs(z - (low + high) / 2) <= stretch * span / 2):
-            corners = np.vstack([corners, z])
+    for points, most in ((marks, MARK_STRETCH), (others, stretch)):
+        near = [z for z in map(np.atleast_2d, points) if np.all(np.abs(z - middle) <= most * span / 2)]
+        corners = np.vstack([corners, *near])
     low, high = corners.min(axis=0), corners.max(axis=0)
     margin = 0.05 * np.where(high > low, high - low, span)
     return low - margin, high + margin
@@ -210,12 +210,33 @@ def nearest(value: fmpq) -> float:
     return nearest_float(Fraction(int(value.p), int(value.q)))
 
 
-def mark(axes: Axes, ends: Sequence[tuple[FloatArray, ...]], pairs: Sequence[Pair], at: FloatArray | None,
-         single: FloatArray | None, label: bool = True) -> None:
-    """Mark pairs with one image, joined, and the point that certifies F2; `ends` and `at` say where they are drawn."""
-    for k, (places, pair) in enumerate(zip(ends, pairs, strict=True)):
-        axes.plot(*np.array(places).T, "D" if k == 0 else "^", color=PAIR, mec="white", mew=0.8, ms=8, lw=1.4,
-                  ls=(0, (2, 2)), clip_on=False, zorder=6, label=pair.label if label else None)
-    if at is not None and single is not None:
-        axes.plot(*at, "*", color=SINGLE, mec="white", mew=0.8, ms=15, ls="none", zorder=6, clip_on=False,
-                  label=single_label(single) if label else None)
+def marks_of(pairs: Sequence[Pair], single: FloatArray | None) -> list[FloatArray]:
+    """Every pair as an array of shape (2, m), and the single point."""
+    return [np.array([pair.z, pair.other]) for pair in pairs] + ([] if single is None else [single])
+
+
+def mark(axes: Axes, draw: Callable[[FloatArray], FloatArray], window: tuple[FloatArray, FloatArray],
+         pairs: Sequence[Pair], single: FloatArray | None, label: bool = True) -> None:
+    """Mark pairs with one image, joined, and the point that certifies F2.
+
+    Those outside of the window are only named.
+
+    Parameters
+    ----------
+    axes : Axes
+    draw : callable
+        Latents, shape (N, m), to points of the axes, shape (N, 2).
+    window : pair of ndarray
+        Lower and upper corner in the latents.
+    pairs, single
+    label : bool
+        Whether the marks enter the legend.
+    """
+    signs = [(pair.label, "D" if k == 0 else "^", PAIR, 8) for k, pair in enumerate(pairs)]
+    signs += [] if single is None else [(single_label(single), "*", SINGLE, 15)]
+    for z, (text, marker, colour, size) in zip(map(np.atleast_2d, marks_of(pairs, single)), signs, strict=True):
+        inside = bool(np.all(z >= window[0]) and np.all(z <= window[1]))
+        words = text if inside else f"{text} (out of view)"
+        axes.plot(*(draw(z) if inside else np.empty((0, 2))).T, marker, color=colour, mec="white", mew=0.8, ms=size,
+                  lw=1.4, ls=(0, (2, 2)) if len(z) > 1 else "none", clip_on=not inside, zorder=6,
+                  label=words if label else None)

@@ -24,6 +24,7 @@ from ident_theory.report.check_marks import (
     SECOND,
     Part,
     mark,
+    marks_of,
     nearest,
     pairs_of,
     parts_of,
@@ -61,32 +62,30 @@ def draw_planes(figure: Figure, report: Report, prior: Prior, decoder: ReLUNetwo
     pairs, single, second = pairs_of(report), single_of(report), second_of(report)
     parts = parts_of(prior)
     others = [] if second is None or second.prior == prior else parts_of(second.prior)
-    points = [z for pair in pairs for z in (pair.z, pair.other)] + ([] if single is None else [single])
-    low, high = window_of(parts, points, [part.bulk(2.0) for part in others], 2, _DEVIATIONS, _STRETCH)
+    low, high = window_of(parts, marks_of(pairs, single), [part.bulk(2.0) for part in others], 2, _DEVIATIONS, _STRETCH)
     low, high = _squared(low, high)
     shapes, is_complete = _shapes(decoder, low, high)
     left, right = figure.subplots(1, 2)
     _draw_cells(left, [(s.corners, s.kind) for s in shapes], 1.0)
     _draw_parts(left, parts, "black", "-", "prior")
     _draw_parts(left, others, SECOND, (0, (5, 3)), "a second model with the same law", named=False)
-    mark(left, [(pair.z, pair.other) for pair in pairs], pairs, single, single)
+    mark(left, lambda z: z, (low, high), pairs, single)
     left.set_xlim(low[0], high[0])
     left.set_ylim(low[1], high[1])
     left.set_xlabel("latent $z_1$")
     left.set_ylabel("latent $z_2$")
-    left.set_title(f"{len(shapes):,} cells in the window" if is_complete else
+    left.set_title(f"{len(shapes):,} cell{'s' if len(shapes) != 1 else ''} in the window" if is_complete else
                    f"the first {CELL_LIMIT:,} cells only; white: not drawn", fontsize=9.5)
     if decoder.observed_dim == 1:
         _draw_levels(right, decoder, low, high)
-        mark(right, [(pair.z, pair.other) for pair in pairs], pairs, single, single)
+        mark(right, lambda z: z, (low, high), pairs, single)
     else:
         project = _projection(right, decoder, low, high)
         _draw_cells(right, [(project(s.image), s.kind) for s in shapes], 0.5)
         if len(parts) <= MOST_PARTS:
             for outline in filter(None, map(_outline, parts)):
                 right.plot(*project(decoder(_refined(outline[0]))).T, color="black", lw=1.2, zorder=4)
-        mark(right, [tuple(project(decoder(z[None])) [0] for z in (pair.z, pair.other)) for pair in pairs], pairs,
-             None if single is None else project(decoder(single[None]))[0], single)
+        mark(right, lambda z: project(decoder(z)), (low, high), pairs, single)
         right.autoscale_view()
     for axes in (left, right):
         low, high = _squared(*np.array([axes.get_xlim(), axes.get_ylim()]).T)

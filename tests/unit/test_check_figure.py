@@ -133,7 +133,7 @@ def area(polygon: np.ndarray) -> float:
 def test_cells_tile_the_window_and_carry_the_decoder(seed, hidden, n, slope, corner):
     decoder = network(seed, 2, *hidden, n, slope=slope)
     low = np.array(corner, float)
-    high = low + [3, 7]
+    high = low + np.array([3, 7])
     shapes, is_complete = check_planes._shapes(decoder, low, high)
     assert is_complete
     # 100 cells of about 10 corners round by 1e-16 times the size of the window.
