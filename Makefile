@@ -20,7 +20,7 @@ demo: $(INSTALLED)
 	@echo "Figures (PNG) and results (netCDF) are in $(DEMO_OUT)/"
 
 test: $(DEVELOP)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n auto
 
 test-slow: $(DEVELOP)
 	$(BIN)/pytest -m slow
@@ -28,6 +28,7 @@ test-slow: $(DEVELOP)
 # What `make test` skips where torch is not installed.
 test-torch: $(BENCH)
 	$(BIN)/pytest -k torch tests/unit/test_mixture_kernels.py tests/unit/test_search_store.py tests/oracle/test_search.py
+	$(BIN)/pytest tests/unit/test_bridge.py
 
 lint: $(DEVELOP)
 	$(BIN)/ruff check .

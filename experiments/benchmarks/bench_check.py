@@ -63,7 +63,7 @@ DECISIONS = [((2, 5, 3), "1/4", "integer"), ((2, 8, 3), "1/4", "integer"), ((2, 
              ((2, 24, 3), "1/4", "Gaussian"), ((2, 64, 2), 0, "Gaussian"), ((2, 64, 3), "1/4", "Gaussian"),
              ((2, 32, 32, 2), 0, "Gaussian"), ((2, 32, 32, 5), "1/4", "Gaussian"),
              ((2, 16, 16, 16, 16, 8), "1/4", "Gaussian"), ((3, 8, 8, 4), "1/4", "integer")]
-SMALL_DECISIONS = [case for case in DECISIONS if sum(case[0]) <= 21]
+SMALL_DECISIONS = [case for case in DECISIONS if sum(case[0]) <= 29]
 
 
 def _case(case) -> str:
@@ -82,7 +82,7 @@ def test_decide(benchmark, case):
     found = benchmark.pedantic(lambda: decoder_findings(decoder, shortcuts=False), rounds=1)
     answers = {name: str(found[name].status) for name in ("F4", "F3", "F2")}
     assert "unknown" not in answers.values()
-    size = sum(len(json.dumps(found[name].proof.to_dict())) for name in answers)
+    size = sum(map(len, {json.dumps(found[name].proof.to_dict()) for name in answers}))
     benchmark.extra_info.update(check=_case(case), group="decide", count=1, cells=found["F4"].details.get("cells"),
                                 answers=answers, size=size)
 
@@ -93,7 +93,9 @@ def test_verify(benchmark, case):
     decoder = _decoder(case)
     found = decoder_findings(decoder, shortcuts=False)
     tree = {"decoder": decoder.plain()}
-    benchmark.pedantic(lambda: [found[name].verify(tree) for name in ("F4", "F3", "F2")], rounds=1)
+    proofs = [found[name].proof for name in ("F4", "F3", "F2")]
+    different = [proof for i, proof in enumerate(proofs) if proof not in proofs[:i]]
+    benchmark.pedantic(lambda: [proof.verify(tree) for proof in different], rounds=1)
     benchmark.extra_info.update(check=f"{_case(case)}, verified", group="decide", count=1)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ident_theory.models import Model
 
 NEGATIVE, UNDECIDED = 1, 3
+#: Characters of a report above which it is written without line breaks: proofs of large decoders are for machines.
+LARGE = 300_000
 _UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "min": 60.0, "h": 3600.0}
 _BUDGET = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*")
 _ATTRIBUTE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -64,7 +66,9 @@ def check(
     if json is not None:
         from ident_theory.landscape.store import write_atomically
 
-        write_atomically(json, (report.to_json(indent=1) + "\n").encode())
+        text = report.to_json()
+        readable = report.to_json(indent=1) if len(text) < LARGE else text
+        write_atomically(json, (readable + "\n").encode())
         typer.echo(f"\nreported in {json}; check every proof again with: ident-theory verify {json}")
     else:
         typer.echo("\nto check every proof again: add --json FILE, then ident-theory verify FILE")

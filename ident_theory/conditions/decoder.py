@@ -108,16 +108,16 @@ def _network(network: ReLUNetwork, clock: Stopwatch, shortcuts: bool) -> list[Fi
     for weak, strong in (("F2", "F3"), ("F3", "F4")):
         if decisions[strong].proof is None and isinstance(decisions[weak].proof, Witness):
             decisions[strong] = replace(decisions[weak], reason=f"{weak} fails: {decisions[weak].reason}")
-    return [_decided(condition, _about(decision, outputs), images.n_cells)
-            for condition, decision in decisions.items()]
+    found = [_decided(condition, decision, images.n_cells) for condition, decision in decisions.items()]
+    return found if outputs is None else [_about(finding, outputs) for finding in found]
 
 
-def _about(decision: Decision, outputs: list[int] | None) -> Decision:
-    """A decision about some outputs as one about the network; two points with equal values need no translation."""
-    proof = decision.proof
-    if outputs is None or proof is None or not proof.kind.startswith("network."):
-        return decision
-    return replace(decision, proof=replace(proof, data={**proof.data, "outputs": outputs}))
+def _about(finding: Finding, outputs: list[int]) -> Finding:
+    """A finding about some outputs as one about the network; two points with equal values need no translation."""
+    proof = finding.proof
+    if proof is None or not proof.kind.startswith("network."):
+        return finding
+    return replace(finding, proof=replace(proof, data={**proof.data, "outputs": outputs}))
 
 
 def _decided(condition: str, decision: Decision, n_cells: int | None) -> Finding:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ident_theory.conditions.lattice import Equivalence, Target
 from ident_theory.conditions.rule import Verdict
 from ident_theory.errors import CertificateRejected, InputError
-from ident_theory.exact.findings import Finding
+from ident_theory.exact.findings import Finding, Proof
 from ident_theory.numerics import Evidence, Status
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON, in a fixed order."""
         return {"format": FORMAT, "kind": KIND, "model": dict(self.model),
-                "findings": [item.to_dict() for item in self.findings.values()],
+                "findings": _written(self.findings.values()),
                 "theorems": [item.to_dict() for item in self.theorems],
                 "conclusions": [item.to_dict() for item in self.conclusions],
                 "next_steps": [item.to_dict() for item in self.next_steps],
@@ -274,7 +274,7 @@ class Report:
         if tree.get("format") != FORMAT:
             raise InputError(f"report: expected format {FORMAT}, got {tree.get('format')!r}; check the model again")
         try:
-            findings = [Finding.from_dict(item) for item in tree["findings"]]
+            findings = [Finding.from_dict(item) for item in _resolved(tree["findings"])]
             report = Report(dict(tree["model"]), {item.condition: item for item in findings},
                             tuple(TheoremResult.from_dict(item) for item in tree["theorems"]),
                             tuple(Conclusion.from_dict(item) for item in tree["conclusions"]),
@@ -297,3 +297,34 @@ class Report:
             return Report.from_dict(json.loads(text))
         except (json.JSONDecodeError, RecursionError) as error:
             raise InputError(f"report: expected JSON, got text that cannot be read ({error})") from None
+
+
+def _written(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Findings as plain JSON; a proof that an earlier finding has is named, not repeated."""
+    trees: list[dict[str, Any]] = []
+    homes: list[tuple[Proof, str]] = []
+    for finding in findings:
+        tree = finding.to_dict()
+        if finding.proof is not None:
+            home = next((name for proof, name in homes if proof == finding.proof), None)
+            if home is None:
+                homes.append((finding.proof, finding.condition))
+            else:
+                tree["certificate" if finding.certificate else "witness"] = {"same_as": home}
+        trees.append(tree)
+    return trees
+
+
+def _resolved(trees: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Findings with the proofs that `_written` named put back, as one and the same object."""
+    seen: dict[tuple[str, Any], Any] = {}
+    for tree in trees:
+        whole = dict(tree)
+        for side in ("certificate", "witness"):
+            if side in whole:
+                if "same_as" in whole[side]:
+                    # A name that leads nowhere is left as a kind that proves nothing.
+                    home = whole[side]["same_as"]
+                    whole[side] = seen.get((side, home), {"kind": f"same_as {home}", "data": {}})
+                seen[side, whole["condition"]] = whole[side]
+        yield whole

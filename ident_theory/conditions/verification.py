@@ -48,7 +48,8 @@ def verify_report(tree: Mapping[str, Any]) -> list[Line]:
         When the tree is no report at all.
     """
     report = Report.from_dict(tree)
-    lines = [_finding_line(name, finding, report.model) for name, finding in report.findings.items()]
+    accepted: set[tuple[str, int]] = set()
+    lines = [_finding_line(name, finding, report.model, accepted) for name, finding in report.findings.items()]
     lines += [_alternative_line(f"alternative {i}", item, report) for i, item in enumerate(report.alternatives, 1)]
     try:
         lines += _derived(report)
@@ -57,7 +58,9 @@ def verify_report(tree: Mapping[str, Any]) -> list[Line]:
     return lines
 
 
-def _finding_line(condition: str, finding: Finding, model: Mapping[str, Any]) -> Line:
+def _finding_line(condition: str, finding: Finding, model: Mapping[str, Any],
+                  accepted: set[tuple[str, int]]) -> Line:
+    """The line of one finding; a proof that several findings share is checked once."""
     proof = finding.proof
     if finding.status is Status.UNKNOWN:
         return (condition, proof is None, "undecided: nothing to check" if proof is None else
@@ -67,7 +70,11 @@ def _finding_line(condition: str, finding: Finding, model: Mapping[str, Any]) ->
             return condition, True, f"{finding.status}, on the user's word: nothing to check"
         return condition, False, f"{finding.status} without a proof"
     try:
-        finding.verify(model)
+        finding.check_claim()
+        place = (proof.kind, id(proof.data))
+        if place not in accepted:
+            proof.verify(model)
+            accepted.add(place)
     except CertificateRejected as error:
         return condition, False, str(error)
     return condition, True, f"{finding.status}: {proof.kind} accepted"

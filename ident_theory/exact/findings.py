@@ -112,6 +112,18 @@ class Finding:
         CertificateRejected
             When the proof proves nothing about this model, or something else than this finding says.
         """
+        self.check_claim()
+        if self.proof is not None:
+            self.proof.verify(model)
+
+    def check_claim(self) -> None:
+        """Check that a proof of this kind, if accepted, shows what this finding says; the proof itself is not read.
+
+        Raises
+        ------
+        CertificateRejected
+            When it shows something else.
+        """
         from ident_theory.errors import CertificateRejected
         from ident_theory.exact.proof_kinds import BEST_EVIDENCE, PROVES
 
@@ -124,7 +136,6 @@ class Finding:
         best = BEST_EVIDENCE.get(kind, Evidence.EXACT)
         if weakest([best, self.evidence]) is not self.evidence or self.evidence is Evidence.DECLARED:
             raise CertificateRejected(f"a proof of the kind {kind!r} is not of the evidence {self.evidence}")
-        self.proof.verify(model)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -150,7 +161,9 @@ class Finding:
             for name, kind in (("certificate", Certificate), ("witness", Witness)):
                 if name in tree:
                     item = tree[name]
-                    proof = kind(str(item["kind"]), dict(item["data"]), str(item.get("text", "")))
+                    if not isinstance(item["data"], dict):
+                        raise TypeError("data is no object")
+                    proof = kind(str(item["kind"]), item["data"], str(item.get("text", "")))
             return Finding(str(tree["condition"]), Status(tree["status"]), Evidence(tree["evidence"]),
                            str(tree["reason"]), proof, tuple(tree.get("assumptions", ())),
                            tuple(tree.get("references", ())), dict(tree.get("details", {})))

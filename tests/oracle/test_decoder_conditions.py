@@ -361,7 +361,8 @@ def test_declared_maps_rest_on_the_user_s_word(declared: list[str]) -> None:
     assert found["F4"].status is not Status.FAILS
 
 
-STEPS = ("enumerating cells", "comparing the images of pairs of cells", "looking for", "covering the images of cells")
+STEPS = ("enumerating cells", "comparing the images of pairs of cells", "looking for", "covering the image",
+         "bounding the images", "inverting the maps of cells")
 
 
 @pytest.fixture(scope="module")
