@@ -48,7 +48,7 @@ def decoder_findings(decoder: Decoder, clock: Stopwatch | None = None, shortcuts
     clock : Stopwatch, optional
         The budget; without one there is no limit.
     shortcuts : bool, default True
-        Whether proved sufficient conditions on the layers may answer first. They are labelled in the details.
+        Whether proved sufficient conditions on the layers may answer first. Reason and details say so.
 
     Returns
     -------
@@ -124,7 +124,8 @@ def _decided(condition: str, decision: Decision, n_cells: int | None) -> Finding
     details: dict[str, object] = {"shortcut": decision.shortcut, **decision.details}
     if n_cells is not None:
         details["cells"] = n_cells
-    return _finding(condition, decision.proof, decision.reason, details)
+    how = "from the layers alone: " if decision.shortcut else ""
+    return _finding(condition, decision.proof, how + decision.reason, details)
 
 
 def _line(decoder: PiecewiseAffineMap) -> list[Finding]:

@@ -208,11 +208,14 @@ def test_an_error_in_a_worker_lets_the_others_finish(work, tmp_path):
 
 
 HANG = """
+import signal
 from functools import partial
 import tile_work
 from ident_theory.landscape.executors import executor_for, run_tiles
 
 if __name__ == "__main__":
+    # A shell that starts the tests in the background lets them ignore Ctrl-C, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with executor_for(2) as executor:
         run_tiles(executor, partial(tile_work.hang, "."), range(9), None, 4)
 """
@@ -224,11 +227,15 @@ def test_workers_end_with_the_run(work, tmp_path, signal_sent):
     (tmp_path / "run.py").write_text(HANG)
     with subprocess.Popen([sys.executable, "-W", "error", "run.py"], cwd=tmp_path, start_new_session=True,
                           stderr=subprocess.PIPE, text=True) as process:
-        assert wait_until(lambda: len(worked_on(tmp_path)) == 2)
-        (os.killpg if signal_sent == signal.SIGINT else os.kill)(process.pid, signal_sent)
-        assert process.wait(10) != 0
-        workers = [int(file.name.split("-")[1]) for file in tmp_path.glob("[0-9]*-*")]
-        assert wait_until(lambda: all(map(gone, workers)))
-        assert worked_on(tmp_path) == [0, 1]
-        said = process.stderr.read()
-        assert said.count("Traceback") == (signal_sent == signal.SIGINT), said
+        try:
+            assert wait_until(lambda: len(worked_on(tmp_path)) == 2)
+            (os.killpg if signal_sent == signal.SIGINT else os.kill)(process.pid, signal_sent)
+            assert process.wait(10) != 0
+            workers = [int(file.name.split("-")[1]) for file in tmp_path.glob("[0-9]*-*")]
+            assert wait_until(lambda: all(map(gone, workers)))
+            assert worked_on(tmp_path) == [0, 1]
+            said = process.stderr.read()
+            assert said.count("Traceback") == (signal_sent == signal.SIGINT), said
+        finally:  # a failed assertion must not wait for the hanging work
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
