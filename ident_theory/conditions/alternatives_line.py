@@ -20,7 +20,7 @@ from ident_theory.conditions.alternatives_candidate import (
     shown_map,
 )
 from ident_theory.exact.rationals import format_exact
-from ident_theory.geometry.line import LinePieces, line_pieces, point_inside, rational
+from ident_theory.geometry.line import LinePieces, fraction, line_pieces, point_inside, rational
 from ident_theory.geometry.stretches import stretches
 from ident_theory.laws.identity import Relation, compare, law_key
 from ident_theory.laws.line_terms import Component, components_of
@@ -63,7 +63,7 @@ def _moved_components(model: Model, pieces: LinePieces) -> Iterator[Candidate]:
                     maps.add((fmpq(1), point_inside(left, component.mean) - component.mean))
     order = sorted(maps - {(fmpq(1), fmpq(0))}, key=lambda m: (m[0] != -1, abs(m[0]), m))
     for ratio, shift in order[:MAX_MAPS]:
-        a, b = exact([[_fraction(ratio)]]), exact([_fraction(shift)])
+        a, b = exact([[fraction(ratio)]]), exact([fraction(shift)])
         for chosen, share in choices(_unnoticed(model, pieces, ratio, shift)):
             second, data = flipped(model, chosen, share, a, b)
             if compare(model, second).relation is Relation.LAW:
@@ -101,7 +101,7 @@ def _stretched(model: Model, pieces: LinePieces) -> Iterator[Candidate]:
         def source(z: Fraction, factor: Fraction = factor) -> tuple[Fraction, Fraction]:
             return (Fraction(1), Fraction(0)) if z < above else (1 / factor, above * (1 - 1 / factor))
 
-        old = map(_fraction, pieces.breakpoints)
+        old = map(fraction, pieces.breakpoints)
         breaks = {above, *(t if t <= above else above + factor * (t - above) for t in old)}
         second = Model(GaussianMixture(prior.weights_exact, means, [0] * len(means)),
                        _composed(pieces, breaks, source), model.noise)
@@ -121,7 +121,7 @@ def _swapped(model: Model, pieces: LinePieces) -> Iterator[Candidate]:
     parts = dict(zip(zip(means, variances, strict=True), weights, strict=True))
     if not all(variances) or any(parts.get((2 * center - mean, v)) != w for (mean, v), w in parts.items()):
         return
-    breaks = [_fraction(t) for t in pieces.breakpoints]
+    breaks = [fraction(t) for t in pieces.breakpoints]
     for low, high in _radii(pieces, center):
         edges = {center + s * r for s in (1, -1) for r in (low, high)}
 
@@ -155,7 +155,7 @@ def _radii(pieces: LinePieces, center: Fraction) -> list[tuple[Fraction, Fractio
                 (root,) = roots
                 if low <= root and (high is None or root <= high):
                     radii.add(root)
-    return list(combinations(sorted(map(_fraction, radii)), 2))[:MAX_MAPS]
+    return list(combinations(sorted(map(fraction, radii)), 2))[:MAX_MAPS]
 
 
 def _composed(pieces: LinePieces, cuts: set[Fraction],
@@ -168,13 +168,9 @@ def _composed(pieces: LinePieces, cuts: set[Fraction],
         a, b = (fmpq(v.numerator, v.denominator) for v in source(z))
         place = a * fmpq(z.numerator, z.denominator) + b
         k = next(i for i in range(pieces.n_pieces) if pieces.contains(i, place))
-        slopes.append([_fraction(v * a) for v in pieces.slopes[k]])
-        intercepts.append([_fraction(q + v * b) for v, q in zip(pieces.slopes[k], pieces.intercepts[k], strict=True)])
+        slopes.append([fraction(v * a) for v in pieces.slopes[k]])
+        intercepts.append([fraction(q + v * b) for v, q in zip(pieces.slopes[k], pieces.intercepts[k], strict=True)])
     keep = [i for i in range(len(edges)) if (slopes[i], intercepts[i]) != (slopes[i + 1], intercepts[i + 1])]
     rows = [*keep, len(edges)]
     return PiecewiseAffineMap(np.array([edges[i] for i in keep], dtype=object), [slopes[i] for i in rows],
                               [intercepts[i] for i in rows])
-
-
-def _fraction(value: fmpq) -> Fraction:
-    return Fraction(int(value.p), int(value.q))

@@ -20,6 +20,7 @@ from ident_theory.conditions.alternatives_candidate import (
     shown_map,
 )
 from ident_theory.exact.rationals import to_float
+from ident_theory.geometry.line import fraction, rational
 from ident_theory.models import GaussianMixture, Model, PiecewiseAffineMap, ReLUNetwork
 from ident_theory.models.value import ExactArray
 
@@ -69,14 +70,14 @@ def _kinks(net: ReLUNetwork) -> tuple[ExactArray, ExactArray, ExactArray]:
 def _kernel(rows: ExactArray) -> list[ExactArray]:
     """A basis of the vectors that all rows map to zero."""
     m = rows.shape[1]
-    reduced, rank = fmpq_mat([[_fmpq(v) for v in r] for r in rows] or [[fmpq(0)] * m]).rref()
+    reduced, rank = fmpq_mat([[rational(v) for v in r] for r in rows] or [[fmpq(0)] * m]).rref()
     pivots = [next(k for k in range(m) if reduced[i, k]) for i in range(rank)]
     basis = []
     for free in (k for k in range(m) if k not in pivots):
         vector = exact([0] * m)
         vector[free] = Fraction(1)
         for i, k in enumerate(pivots):
-            vector[k] = -_fraction(reduced[i, free])
+            vector[k] = -fraction(reduced[i, free])
         basis.append(vector)
     return basis
 
@@ -84,13 +85,13 @@ def _kernel(rows: ExactArray) -> list[ExactArray]:
 def _solution(rows: list[ExactArray], values: list[Fraction]) -> tuple[ExactArray, int] | None:
     """One solution of rows u = values with free entries zero, and the rank; None when there is no solution."""
     m = len(rows[0])
-    table, rank = fmpq_mat([[*(_fmpq(v) for v in r), _fmpq(v)] for r, v in zip(rows, values, strict=True)]).rref()
+    table, rank = fmpq_mat([[*(rational(v) for v in r), rational(v)] for r, v in zip(rows, values, strict=True)]).rref()
     out = exact([0] * m)
     for i in range(rank):
         k = next(k for k in range(m + 1) if table[i, k])
         if k == m:
             return None
-        out[k] = _fraction(table[i, m])
+        out[k] = fraction(table[i, m])
     return out, rank
 
 
@@ -214,13 +215,5 @@ def changed_network(f: ReLUNetwork, a: ExactArray, b: ExactArray) -> ReLUNetwork
 
 
 def _inverse(a: ExactArray) -> ExactArray:
-    inverse = fmpq_mat([[_fmpq(v) for v in r] for r in a]).inv()
-    return exact([[_fraction(inverse[i, k]) for k in range(len(a))] for i in range(len(a))])
-
-
-def _fmpq(value: Fraction) -> fmpq:
-    return fmpq(value.numerator, value.denominator)
-
-
-def _fraction(value: fmpq) -> Fraction:
-    return Fraction(int(value.p), int(value.q))
+    inverse = fmpq_mat([[rational(v) for v in r] for r in a]).inv()
+    return exact([[fraction(inverse[i, k]) for k in range(len(a))] for i in range(len(a))])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from flint import fmpq
 
 from ident_theory.exact.findings import Certificate, Finding, Witness
-from ident_theory.geometry.cell_images import Decision
+from ident_theory.geometry.cell_images import Decision, plain_number
 from ident_theory.geometry.line import LinePieces, line_pieces
 from ident_theory.geometry.line_images import EqualValues, equal_values, jump, overlapping_values, single_value
 from ident_theory.geometry.network_images import NetworkImages
@@ -151,7 +151,7 @@ def _line(decoder: PiecewiseAffineMap) -> list[Finding]:
         found.append(_finding("F2", Witness("line.covered", {}, "almost every value has two preimages or more"),
                               "every part of the image, but for single values, is covered twice or more"))
     else:
-        found.append(_finding("F2", Certificate("line.single_preimage", {"z": [_number(z)]}, f"z = {z}"),
+        found.append(_finding("F2", Certificate("line.single_preimage", {"z": [plain_number(z)]}, f"z = {z}"),
                               f"the value at z = {z}, inside a piece, has no other preimage, nor have its neighbours"))
     return found
 
@@ -166,9 +166,5 @@ def _jump(decoder: PiecewiseAffineMap, pieces: LinePieces, at: int) -> Finding:
 
 
 def _pair(kind: str, pair: EqualValues) -> Witness:
-    return Witness(kind, {"z": [_number(pair.z)], "other": [_number(pair.other)]},
+    return Witness(kind, {"z": [plain_number(pair.z)], "other": [plain_number(pair.other)]},
                    f"f({pair.z}) = f({pair.other})")
-
-
-def _number(value: fmpq) -> int | str:
-    return int(value.p) if value.q == 1 else str(value)

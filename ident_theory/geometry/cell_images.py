@@ -163,14 +163,19 @@ class CellImages:
         return {"directions": directions, "bounds": bounds}
 
 
+def plain_number(value: fmpq) -> int | str:
+    """A rational as plain JSON."""
+    return int(value.p) if value.q == 1 else str(value)
+
+
 def plain_point(z: Point) -> list[Any]:
     """A point as plain JSON."""
-    return [int(v.p) if v.q == 1 else str(v) for v in z]
+    return [plain_number(v) for v in z]
 
 
 def plain_multipliers(y: Multipliers) -> dict[str, Any]:
     """Multipliers as plain JSON, zeros left out."""
-    return {str(k): int(v.p) if v.q == 1 else str(v) for k, v in y.items() if v}
+    return {str(k): plain_number(v) for k, v in y.items() if v}
 
 
 def shown(z: Point) -> str:

@@ -18,6 +18,8 @@ from ident_theory.geometry.linear_programs import (
     Point,
     evaluate,
     maximise,
+    step_inside,
+    towards,
 )
 from ident_theory.models.network import ReLUNetwork
 
@@ -156,14 +158,11 @@ class CellWalk:
                 multipliers = {node.units[k]: y for k, y in best.multipliers.items()}
                 self.tree.append((sign, {**multipliers, unit: ONE}))
                 return [_grown(node, sign)]
-            above = evaluate(there, best.point)
-            # Half way from there to the border, seen from the interior point, lies inside the other part.
-            share = above / (above + abs(height)) / 2
-            other = [q + share * (p - q) for p, q in zip(node.point, best.point, strict=True)]
+            other = towards(best.point, node.point, evaluate(there, best.point), height)
             same = node.point
         else:
             # The border runs through the interior point: a small step to either side.
-            step = _step_inside(node.constraints, node.point, form)
+            step = step_inside(node.constraints, node.point, form)
             same = [p + step * a for p, a in zip(node.point, here, strict=False)]
             other = [p - step * a for p, a in zip(node.point, here, strict=False)]
         self.tree.append(("b", {}))
@@ -192,16 +191,6 @@ def _thinned(node: _Node) -> _Node:
             implied.append((units[k], {rest[i]: y for i, y in best.multipliers.items()}))
             constraints, units = others, rest
     return replace(node, units=tuple(units), constraints=tuple(constraints), implied=tuple(implied))
-
-
-def _step_inside(constraints: tuple[Constraint, ...], point: Point, direction: list[fmpq]) -> fmpq:
-    """A step along a direction that keeps an interior point inside, both ways."""
-    step = ONE
-    for g in constraints:
-        slope = abs(sum((a * v for a, v in zip(g[:-1], direction, strict=False)), ZERO))
-        if slope:
-            step = min(step, evaluate(g, point) / slope / 2)
-    return step
 
 
 def simple_point(constraints: tuple[Constraint, ...], point: Point) -> Point:

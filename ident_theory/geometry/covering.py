@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flint import fmpq
-
 from ident_theory.geometry.images import Piece, meeting
 from ident_theory.geometry.linear_programs import (
     ONE,
@@ -16,6 +14,8 @@ from ident_theory.geometry.linear_programs import (
     Point,
     evaluate,
     maximise,
+    step_inside,
+    towards,
 )
 
 
@@ -126,28 +126,12 @@ def _both_sides(region: list[Constraint], point: Point, wall: Constraint,
     """
     height = evaluate(wall, point)
     if height > 0:
-        return point, _towards(found, point, evaluate(wall, found), height)
+        return point, towards(found, point, evaluate(wall, found), height)
     if not height:
-        inside = _other_side(region, point, wall)
+        step = step_inside(region, point, wall[:-1])
+        inside = [p + step * a for p, a in zip(point, wall[:-1], strict=True)]
         return inside, [2 * p - q for p, q in zip(point, inside, strict=True)]
     reach = maximise(region, wall[:-1], point, -wall[-1])
     if reach.value is not None:
         return None
-    return _towards(reach.point, point, evaluate(wall, reach.point), height), point
-
-
-def _towards(start: Point, interior: Point, value: fmpq, other: fmpq) -> Point:
-    """A point on the way to an interior point, half way to where a function with these two values vanishes."""
-    share = abs(value) / (abs(value) + abs(other)) / 2
-    return [q + share * (p - q) for p, q in zip(interior, start, strict=True)]
-
-
-def _other_side(region: list[Constraint], point: Point, wall: Constraint) -> Point:
-    """A point of the region's interior with wall > 0, next to an interior point with wall = 0."""
-    step = fmpq(1)
-    direction = wall[:-1]
-    for g in region:
-        slope = abs(sum((a * v for a, v in zip(g, direction, strict=False)), fmpq(0)))
-        if slope:
-            step = min(step, evaluate(g, point) / slope / 2)
-    return [p + step * v for p, v in zip(point, direction, strict=True)]
+    return towards(reach.point, point, evaluate(wall, reach.point), height), point

@@ -15,6 +15,7 @@ from ident_theory.geometry.linear_programs import (
     interior,
     maximise,
 )
+from ident_theory.geometry.linear_systems import solutions
 
 
 def kernel(cell: Cell) -> list[list[fmpq]]:
@@ -28,21 +29,7 @@ def _solved(cell: Cell, right: list[fmpq]) -> tuple[Point, list[list[fmpq]]] | N
     """A solution of A z = right and a basis of the kernel; None without a solution."""
     n, m = len(cell.matrix), len(cell.point)
     system = fmpq_mat(n, m + 1, [v for row, r in zip(cell.matrix, right, strict=True) for v in (*row, r)])
-    reduced, rank = system.rref()
-    rows = reduced.tolist()[:rank]
-    pivots = [next(j for j, v in enumerate(row) if v) for row in rows]
-    if pivots and pivots[-1] == m:
-        return None
-    base = [ZERO] * m
-    for row, j in zip(rows, pivots, strict=True):
-        base[j] = row[m]
-    basis = []
-    for free in (j for j in range(m) if j not in pivots):
-        vector = [ONE if j == free else ZERO for j in range(m)]
-        for row, j in zip(rows, pivots, strict=True):
-            vector[j] = -row[free]
-        basis.append(vector)
-    return base, basis
+    return solutions(system)
 
 
 def _linear(g: Constraint, v: Point) -> fmpq:

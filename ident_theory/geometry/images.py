@@ -19,6 +19,7 @@ from ident_theory.geometry.linear_programs import (
     interior,
     maximise,
 )
+from ident_theory.geometry.linear_systems import solutions
 
 #: A hashable name of an affine plane: equal exactly for equal planes.
 PlaneKey = tuple[tuple[int, ...], tuple[tuple[int, int], ...]]
@@ -110,30 +111,17 @@ def meeting(first: Piece, second: Piece) -> Meeting | None:
     """Where the planes of two pieces meet, None when nowhere; both matrices have full column rank."""
     m = second.m
     gap = second.offset - first.offset
-    rows: list[list[fmpq]] = []
-    if first.normals.nrows():
-        system = fmpq_mat(first.normals.nrows(), m + 1)
-        left, right = (first.normals * second.matrix).tolist(), (first.normals * gap).entries()
-        for i, (row, r) in enumerate(zip(left, right, strict=True)):
-            for j, v in enumerate(row):
-                system[i, j] = v
-            system[i, m] = -r
-        reduced, rank = system.rref()
-        rows = reduced.tolist()[:rank]
-    pivots = [next(j for j, v in enumerate(row) if v) for row in rows]
-    if pivots and pivots[-1] == m:
+    left, right = (first.normals * second.matrix).tolist(), (first.normals * gap).entries()
+    solved = solutions(fmpq_mat(len(left), m + 1, [v for row, r in zip(left, right, strict=True) for v in (*row, -r)]))
+    if solved is None:
         return None
-    free = [j for j in range(m) if j not in pivots]
-    base = [ZERO] * m
-    span = [[ONE if j == k else ZERO for k in free] for j in range(m)]
-    for row, j in zip(rows, pivots, strict=True):
-        base[j] = row[m]
-        span[j] = [-row[k] for k in free]
+    base, basis = solved
+    span = [[vector[j] for vector in basis] for j in range(m)]
     image = second.matrix * fmpq_mat(m, 1, base) + gap
     other_base = list((first.inverse * image).entries())
-    if not free:
-        return Meeting(base, [[] for _ in range(m)], other_base, [[] for _ in range(m)])
-    directions = second.matrix * fmpq_mat(m, len(free), [v for row in span for v in row])
+    if not basis:
+        return Meeting(base, span, other_base, [[] for _ in range(m)])
+    directions = second.matrix * fmpq_mat(m, len(basis), [v for row in span for v in row])
     return Meeting(base, span, other_base, (first.inverse * directions).tolist())
 
 

@@ -68,6 +68,11 @@ def rational(value: Fraction) -> fmpq:
     return fmpq(value.numerator, value.denominator)
 
 
+def fraction(value: fmpq) -> Fraction:
+    """A flint rational as a Fraction."""
+    return Fraction(int(value.p), int(value.q))
+
+
 #: Models are values, so what follows from one is worked out once; a landscape asks for its truth at every point.
 REMEMBERED = 64
 

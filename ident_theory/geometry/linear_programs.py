@@ -70,6 +70,25 @@ def evaluate(constraint: Constraint, point: Sequence[fmpq]) -> fmpq:
     return total
 
 
+def towards(start: Sequence[fmpq], inside: Sequence[fmpq], value: fmpq, other: fmpq) -> Point:
+    """A point on the way from a boundary point to an interior one, itself in the interior.
+
+    It lies half way to where a function vanishes that is `value` at the start and `other`, of the other sign, inside.
+    """
+    share = abs(value) / (abs(value) + abs(other)) / 2
+    return [q + share * (p - q) for p, q in zip(inside, start, strict=True)]
+
+
+def step_inside(constraints: Sequence[Constraint], point: Sequence[fmpq], direction: Sequence[fmpq]) -> fmpq:
+    """A step along a direction that keeps an interior point inside, both ways."""
+    step = ONE
+    for g in constraints:
+        slope = abs(sum((a * v for a, v in zip(g[:-1], direction, strict=False)), ZERO))
+        if slope:
+            step = min(step, evaluate(g, point) / slope / 2)
+    return step
+
+
 def maximise(constraints: Sequence[Constraint], objective: Sequence[fmpq], start: Sequence[fmpq],
              threshold: fmpq | None = None) -> Maximum:
     """The maximum of objective . t over all t with every constraint >= 0, from a feasible `start`.

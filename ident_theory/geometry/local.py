@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from itertools import pairwise
 
-from flint import fmpq, fmpq_mat
+from flint import fmpq_mat
 
 from ident_theory.geometry.cells import Cell
-from ident_theory.geometry.line import line_pieces, point_inside, rational
+from ident_theory.geometry.line import fraction, line_pieces, point_inside, rational
 from ident_theory.geometry.linear_programs import ONE, ZERO, Point, evaluate
 from ident_theory.models.network import ReLUNetwork
 
@@ -52,9 +51,9 @@ def cells_between(network: ReLUNetwork, start: Point, stop: Point) -> list[Cell]
              for row in network.weights_exact[0]]
     bias = [sum((rational(w) * v for w, v in zip(row, start, strict=True)), rational(b))
             for row, b in zip(network.weights_exact[0], network.biases_exact[0], strict=True)]
-    line = ReLUNetwork([[[_fraction(v) for v in row] for row in first],
+    line = ReLUNetwork([[[fraction(v) for v in row] for row in first],
                         *[w.tolist() for w in network.weights_exact[1:]]],
-                       [[_fraction(v) for v in bias], *[b.tolist() for b in network.biases_exact[1:]]],
+                       [[fraction(v) for v in bias], *[b.tolist() for b in network.biases_exact[1:]]],
                        network.negative_slope_exact)
     cuts = [ZERO, *[t for t in line_pieces(line).breakpoints if 0 < t < 1], ONE]
     found = []
@@ -64,7 +63,3 @@ def cells_between(network: ReLUNetwork, start: Point, stop: Point) -> list[Cell]
         if cell is not None:
             found.append(cell)
     return found
-
-
-def _fraction(value: fmpq) -> Fraction:
-    return Fraction(int(value.p), int(value.q))
