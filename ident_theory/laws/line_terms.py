@@ -133,7 +133,7 @@ def _frame(pieces: LinePieces, k: int, inverse: arb_mat, noise: GaussianNoise) -
     if pieces.is_flat(k):
         return Frame(arb(0), arb(1), (arb(0),) * n)
     whitened = inverse * arb_mat([[arb(a)] for a in pieces.slopes[k]])
-    length = sum((whitened[i, 0] ** 2 for i in range(n)), arb(0)).sqrt()
+    length = sum((whitened[i, 0] * whitened[i, 0] for i in range(n)), arb(0)).sqrt()
     covector = inverse.transpose() * whitened
     return Frame(length, arb(1), tuple(covector[i, 0] / length for i in range(n)))
 

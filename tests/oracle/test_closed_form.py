@@ -74,6 +74,14 @@ def test_breakpoints_close_together_carry_their_share():
         check(model, np.array([x]))
 
 
+def test_direction_with_an_entry_that_whitening_cancels():
+    """An entry that is zero as a number is a ball around zero, whose power is no number."""
+    model = Model(GaussianMixture([1], [0], [1]), PiecewiseAffineMap([], [[-2, 1]], [[0, 0]]),
+                  GaussianNoise(covariance=[[8, -4], [-4, 4]]))
+    for x in ([0, 0], [1, 2], [-30, 7]):
+        check(model, np.array(x, dtype=float))
+
+
 @pytest.mark.parametrize("x", [1e139, -1e141, 1e160, -1.7e308])
 @pytest.mark.parametrize("n", [1, 2])
 def test_never_nan_nor_infinite(x, n):
