@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ident_theory.errors import UnsupportedError
+from ident_theory.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from ident_theory.bridge.loading import load_object
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
         from_torch,
     )
 
-_HOME_OF = {"load_object": "loading", "Conversion": "torch_modules", "ConversionMismatchError": "torch_modules",
-            "convert": "torch_modules", "decoder_from_torch": "torch_modules", "from_torch": "torch_modules"}
-
 __all__ = [
     "Conversion",
     "ConversionMismatchError",
@@ -29,20 +26,17 @@ __all__ = [
     "load_object",
 ]
 
+_load, __dir__ = lazy_names(__name__, {
+    "loading": ("load_object",),
+    "torch_modules": ("Conversion", "ConversionMismatchError", "convert", "decoder_from_torch", "from_torch"),
+})
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        return _load(name)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise UnsupportedError(f"{name}: expected torch to be installed, found none; "
                                "run: pip install 'ident_theory[torch]'") from error
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -3,10 +3,9 @@
 Names load on first use. The function that puts it all together is ``check.check``, as `ident_theory.check`.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from ident_theory.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from ident_theory.conditions.lattice import Equivalence, Target
@@ -14,10 +13,6 @@ if TYPE_CHECKING:
     from ident_theory.conditions.rule import Theorem, Verdict
     from ident_theory.conditions.theorems import THEOREMS
     from ident_theory.conditions.verification import verify_report
-
-_HOME_OF = {"Equivalence": "lattice", "Target": "lattice", "Conclusion": "result",
-            "Missing": "result", "NextStep": "result", "Report": "result", "TheoremResult": "result",
-            "Theorem": "rule", "Verdict": "rule", "THEOREMS": "theorems", "verify_report": "verification"}
 
 __all__ = [
     "THEOREMS",
@@ -33,14 +28,10 @@ __all__ = [
     "verify_report",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, {
+    "lattice": ("Equivalence", "Target"),
+    "result": ("Conclusion", "Missing", "NextStep", "Report", "TheoremResult"),
+    "rule": ("Theorem", "Verdict"),
+    "theorems": ("THEOREMS",),
+    "verification": ("verify_report",),
+})

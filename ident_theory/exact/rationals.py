@@ -38,7 +38,8 @@ def parse_number(value: Any, path: str, problems: list[Problem]) -> Fraction | N
         None when a problem was recorded.
     """
     if type(value) is Fraction:  # most numbers inside the package, and by far the quickest
-        return value
+        # Fraction(numpy.int64(3)) keeps numpy's integer, which overflows without a word.
+        return value if type(value.numerator) is int else Fraction(int(value.numerator), int(value.denominator))
     if isinstance(value, bool | np.bool_):
         problems.append(Problem(path, "a number", f"the truth value {value}"))
         return None

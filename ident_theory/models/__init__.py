@@ -1,5 +1,6 @@
 """The mathematics of a model: prior, decoder, noise. Immutable, exact, comparable by value."""
 
+from ident_theory.models.change import AffineChange
 from ident_theory.models.conditional import ConditionalPrior
 from ident_theory.models.declared import DeclaredMap
 from ident_theory.models.mixture import GaussianMixture
@@ -16,6 +17,7 @@ from ident_theory.models.noise import (
 from ident_theory.models.piecewise import PiecewiseAffineMap
 
 __all__ = [
+    "AffineChange",
     "ConditionalPrior",
     "DeclaredMap",
     "FejerNoise",

@@ -75,27 +75,54 @@ def collides(network: ReLUNetwork, timeout_ms: int = 10_000) -> bool | None:
     """Whether two different points share a value, by z3; None when it gives up."""
     import z3
 
-    m = network.latent_dim
+    solver = _solver(timeout_ms)
+    points = [[z3.Real(f"{name}{i}") for i in range(network.latent_dim)] for name in "zy"]
+    values = [_outputs(solver, network, point, f"h{p}") for p, point in enumerate(points)]
+    solver.add(*[a == b for a, b in zip(*values, strict=True)])
+    solver.add(z3.Or(*[a != b for a, b in zip(*points, strict=True)]))
+    return _answer(solver)
+
+
+def differ(f: ReLUNetwork, g: ReLUNetwork, timeout_ms: int = 10_000) -> bool | None:
+    """Whether two networks have different values at some point, by z3; None when it gives up."""
+    import z3
+
+    solver = _solver(timeout_ms)
+    z = [z3.Real(f"z{i}") for i in range(f.latent_dim)]
+    values = [_outputs(solver, network, z, name) for network, name in ((f, "f"), (g, "g"))]
+    solver.add(z3.Or(*[a != b for a, b in zip(*values, strict=True)]))
+    return _answer(solver)
+
+
+def _solver(timeout_ms: int) -> Any:
+    import z3
+
     solver = z3.Solver()
     solver.set("timeout", timeout_ms)
-    points = [[z3.Real(f"{name}{i}") for i in range(m)] for name in "zy"]
+    return solver
+
+
+def _outputs(solver: Any, network: ReLUNetwork, z: Sequence[Any], prefix: str) -> list[Any]:
+    """The values of a network at a point of unknowns; hidden units become unknowns with these names."""
+    import z3
 
     def number(value: Fraction) -> Any:
         return z3.Q(value.numerator, value.denominator)
 
-    values = []
-    for p, point in enumerate(points):
-        hidden: list[Any] = list(point)
-        for layer, (w, b) in enumerate(zip(network.weights_exact, network.biases_exact, strict=True)):
-            hidden = [z3.Sum([number(v) * h for v, h in zip(row, hidden, strict=True)]) + number(c)
-                      for row, c in zip(w, b, strict=True)]
-            if layer < network.depth - 1:
-                fresh = [z3.Real(f"h{p}_{layer}_{i}") for i in range(len(hidden))]
-                for name, h in zip(fresh, hidden, strict=True):
-                    solver.add(name == z3.If(h > 0, h, number(network.negative_slope_exact) * h))
-                hidden = list(fresh)
-        values.append(hidden)
-    solver.add(*[a == b for a, b in zip(*values, strict=True)])
-    solver.add(z3.Or(*[a != b for a, b in zip(*points, strict=True)]))
+    hidden: list[Any] = list(z)
+    for layer, (w, b) in enumerate(zip(network.weights_exact, network.biases_exact, strict=True)):
+        hidden = [z3.Sum([number(v) * h for v, h in zip(row, hidden, strict=True)]) + number(c)
+                  for row, c in zip(w, b, strict=True)]
+        if layer < network.depth - 1:
+            fresh = [z3.Real(f"{prefix}_{layer}_{i}") for i in range(len(hidden))]
+            for name, h in zip(fresh, hidden, strict=True):
+                solver.add(name == z3.If(h > 0, h, number(network.negative_slope_exact) * h))
+            hidden = list(fresh)
+    return hidden
+
+
+def _answer(solver: Any) -> bool | None:
+    import z3
+
     answer = solver.check()
     return None if answer == z3.unknown else answer == z3.sat

@@ -39,6 +39,12 @@ def test_numbers_are_read_exactly():
     assert prior.repairs == ()
 
 
+def test_fractions_of_numpy_integers_do_not_overflow():
+    prior = GaussianMixture([1], [Fraction(np.int64(2**62))], [1])
+    assert type(prior.means_exact[0, 0].numerator) is int
+    assert (4 * prior.means_exact)[0, 0] == 2**64
+
+
 def test_rounded_weights_are_repaired_and_recorded():
     prior = GaussianMixture([1 / 3] * 3, [0, 1, 2], [1, 1, 1])
     assert sum(prior.weights_exact) == 1
