@@ -94,6 +94,25 @@ def components(prior: Mapping[str, Any]) -> list[tuple[Fraction, Row, Matrix]]:
     return list(zip(weights, means, covariances, strict=True))
 
 
+def diagonal(values: Row) -> Matrix:
+    """The matrix with these entries on its diagonal."""
+    return tuple(tuple(v if i == k else Fraction(0) for k in range(len(values))) for i, v in enumerate(values))
+
+
+def normal_moments(prior: Mapping[str, Any]) -> list[tuple[Row, Row]]:
+    """Means and variances of the latents for every u, for one of the normal families."""
+    family, out = prior["family"], []
+    for table in prior["natural_parameters"]:
+        rows = matrix(table)
+        if any(len(r) != (2 if family == "normal" else 1) or (family != "normal_mean" and r[-1] >= 0) for r in rows):
+            reject("expected natural parameters of normal laws")
+        variances = tuple(Fraction(1) if family == "normal_mean" else -1 / (2 * r[-1]) for r in rows)
+        means = tuple(Fraction(0) if family == "normal_variance" else r[0] * v
+                      for r, v in zip(rows, variances, strict=True))
+        out.append((means, variances))
+    return out
+
+
 def reduced(parts: Sequence[tuple[Fraction, Row, Matrix]]) -> Mixture:
     """Equal components merged, those of weight zero dropped."""
     out: Mixture = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ident_theory.exact import verify_lines, verify_networks
+from ident_theory.exact import verify_equality, verify_lines, verify_networks
 from ident_theory.numerics import Evidence
 
 _PRIOR: dict[str, dict[str, bool]] = {
@@ -57,10 +57,12 @@ _GIVEN_U: dict[str, dict[str, bool]] = {
 }
 
 #: Kind -> condition id -> True (it holds) or False (it fails).
-PROVES: dict[str, dict[str, bool]] = {**verify_networks.PROVES, **verify_lines.PROVES, **_PRIOR, **_GIVEN_U}
+PROVES: dict[str, dict[str, bool]] = {
+    **verify_networks.PROVES, **verify_lines.PROVES, **_PRIOR, **_GIVEN_U, **verify_equality.PROVES}
 #: The strongest evidence that a kind can carry, where it is not exact.
 BEST_EVIDENCE: dict[str, Evidence] = {
     "l_matrix.statistical": Evidence.STATISTICAL,
+    "law.set": Evidence.CERTIFIED,
     **dict.fromkeys((f"family.{name}" for name in ("slopes", "minimal_points", "derivative_points", "strong",
                                                    "base_negative", "jump")), Evidence.CERTIFIED),
 }

@@ -12,6 +12,7 @@ from typing import Any
 
 from ident_theory.errors import CertificateRejected
 from ident_theory.exact import (
+    verify_equality,
     verify_families,
     verify_lines,
     verify_matrices,
@@ -30,6 +31,7 @@ VERIFIERS: dict[str, Check] = {
     **verify_families.VERIFIERS,
     **verify_matrices.VERIFIERS,
     **verify_pairs.VERIFIERS,
+    **verify_equality.VERIFIERS,
 }
 
 

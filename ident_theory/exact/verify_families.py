@@ -45,7 +45,8 @@ _TABLE: dict[str, tuple[list[str], str, tuple[str, str]]] = {
 }
 
 
-def _law(model: Mapping[str, Any]) -> Law:
+def family_law(model: Mapping[str, Any]) -> Law:
+    """Statistics, base and support of the family of a prior."""
     prior = model["prior"]
     name = prior["family"]
     if name == "custom":
@@ -109,28 +110,28 @@ def _slope_rows(trees: Sequence[Tree], points: Sequence[fmpq]) -> list[list[arb]
 
 def _analytic(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """Every T_j is real and analytic on every piece."""
-    law = _law(model)
+    law = family_law(model)
     for piece in _pieces(law, data):
         _on(law[0], piece)
 
 
 def _minimal_points(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """k + 1 points at which 1, T_1, ..., T_k have a non-zero determinant; T is continuous there."""
-    law = _law(model)
+    law = family_law(model)
     points = _points(data["points"], len(law[0]) + 1, law[2])
     _settled(lambda: _value_rows(law[0], points), "points")
 
 
 def _derivative_points(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """k points at which T' exists with linearly independent values."""
-    law = _law(model)
+    law = family_law(model)
     points = _points(data["points"], len(law[0]), law[2])
     _settled(lambda: _slope_rows(law[0], points), "points")
 
 
 def _strong(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """T is analytic on every piece, with k + 1 points of independence within each."""
-    law = _law(model)
+    law = family_law(model)
     pieces = _pieces(law, data)
     if len(data["points"]) != len(pieces):
         raise CertificateRejected("points: expected one list for each piece")
@@ -143,7 +144,7 @@ def _strong(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
 
 def _slopes(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """On every piece each T_j is analytic with a non-zero derivative at a point: so non-zero almost everywhere."""
-    law = _law(model)
+    law = family_law(model)
     pieces = _pieces(law, data)
     if len(data["points"]) != len(pieces):
         raise CertificateRejected("points: expected one list for each piece")
@@ -191,28 +192,28 @@ def _flat(tree: Tree, piece: Piece) -> None:
     else:
         from sympy import diff
 
-        expression, symbol = _symbolic(tree, piece)
-        flat = _is_zero(diff(expression, symbol))
+        expression, symbol = symbolic(tree, piece)
+        flat = is_zero(diff(expression, symbol))
     if not flat:
         raise CertificateRejected(f"relation: not shown to be constant on the piece around {piece.sample}")
 
 
 def _relation(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """theta . T is one constant almost everywhere on the support."""
-    law = _law(model)
+    law = family_law(model)
     theta = _theta(data, len(law[0]))
     values = []
     for piece in _pieces(law, data):
         tree = _combination(theta, _on(law[0], piece))
         _flat(tree, piece)
-        values.append(_symbolic_at(tree, piece.sample))
-    if not all(_is_zero(value - values[0]) for value in values[1:]):
+        values.append(symbolic_at(tree, piece.sample))
+    if not all(is_zero(value - values[0]) for value in values[1:]):
         raise CertificateRejected("relation: the constants of two pieces are not shown to agree")
 
 
 def _no_derivative_points(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """theta . T is constant on every piece: theta . T' = 0 wherever T' exists."""
-    law = _law(model)
+    law = family_law(model)
     theta = _theta(data, len(law[0]))
     for piece in _pieces(law, data):
         _flat(_combination(theta, _on(law[0], piece)), piece)
@@ -220,7 +221,7 @@ def _no_derivative_points(model: Mapping[str, Any], data: Mapping[str, Any]) -> 
 
 def _flat_piece(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """theta . T is constant on one piece."""
-    law = _law(model)
+    law = family_law(model)
     theta = _theta(data, len(law[0]))
     piece = _chosen(_pieces(law, data), data["piece"])
     _flat(_combination(theta, _on(law[0], piece)), piece)
@@ -228,7 +229,7 @@ def _flat_piece(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
 
 def _flat_statistic(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """One T_j is constant on one piece."""
-    law = _law(model)
+    law = family_law(model)
     piece = _chosen(_pieces(law, data), data["piece"])
     _flat(_on([_chosen(law[0], data["statistic"])], piece)[0], piece)
 
@@ -241,7 +242,7 @@ def _chosen(items: Sequence[Any], index: Any) -> Any:
 
 def _positive(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """The base density is analytic, >= 0 and somewhere non-zero on every piece: so > 0 almost everywhere."""
-    law = _law(model)
+    law = family_law(model)
     for piece in _pieces(law, data):
         tree = _on([law[1]], piece)[0]
         side = sign(tree, piece)
@@ -253,16 +254,16 @@ def _positive(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
 
 def _base_zero(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """The base density is zero on one piece."""
-    law = _law(model)
+    law = family_law(model)
     piece = _chosen(_pieces(law, data), data["piece"])
     tree = _on([law[1]], piece)[0]
-    if not (_is_zero(_symbolic_at(tree, piece.sample)) and _is_zero(_symbolic(tree, piece)[0])):
+    if not (is_zero(symbolic_at(tree, piece.sample)) and is_zero(symbolic(tree, piece)[0])):
         raise CertificateRejected("base: not shown to be zero on the piece")
 
 
 def _base_negative(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """The base density is < 0 at a point where it is continuous."""
-    law = _law(model)
+    law = family_law(model)
     point = _points([data["point"]], 1, law[2])[0]
     with ctx.workprec(_BITS[1]):
         value, slope = jet(resolve(law[1], point), arb(point))
@@ -272,7 +273,7 @@ def _base_negative(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
 
 def _bounded(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """Every T_j stays on one side of a rational."""
-    law = _law(model)
+    law = family_law(model)
     if len(data["bounds"]) != len(law[0]):
         raise CertificateRejected("bounds: expected one for each statistic")
     for piece in _pieces(law, data):
@@ -289,7 +290,7 @@ def _unbounded(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """One T_j tends to +oo at one end of a piece and to -oo at one end of a piece."""
     from sympy import limit, oo
 
-    law = _law(model)
+    law = family_law(model)
     tree, pieces = _chosen(law[0], data["statistic"]), _pieces(law, data)
     for name, target in (("up", oo), ("down", -oo)):
         piece, side = _chosen(pieces, data[name]["piece"]), data[name]["end"]
@@ -297,7 +298,7 @@ def _unbounded(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         place = end.exact() if isinstance(end, Root) else end
         if place is None and isinstance(end, Root):
             raise CertificateRejected("limits: an end that is not rational")
-        expression, symbol = _symbolic(_on([tree], piece)[0], piece)
+        expression, symbol = symbolic(_on([tree], piece)[0], piece)
         found = limit(expression, symbol, infinity if place is None else _number(place), direction)
         if found != target:
             raise CertificateRejected(f"limits: {found} where {target} was claimed")
@@ -305,7 +306,7 @@ def _unbounded(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
 
 def _smooth(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """T is analytic on every piece and its value and slope do not jump between pieces."""
-    law = _law(model)
+    law = family_law(model)
     pieces = _pieces(law, data)
     sides = [_on(law[0], piece) for piece in pieces]
     for piece, left, right in zip(pieces[:-1], sides[:-1], sides[1:], strict=True):
@@ -333,14 +334,14 @@ def _meets(difference: Tree, root: Root) -> bool:
     exact = root.exact()
     if exact is None:
         return False
-    expression, symbol = _symbolic(difference, None)
+    expression, symbol = symbolic(difference, None)
     place = _number(exact)
-    return _is_zero(expression.subs(symbol, place)) and _is_zero(diff(expression, symbol).subs(symbol, place))
+    return is_zero(expression.subs(symbol, place)) and is_zero(diff(expression, symbol).subs(symbol, place))
 
 
 def _jump(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """The value (order 0) or slope (order 1) of one T_j differs on the two sides of a break."""
-    law = _law(model)
+    law = family_law(model)
     tree, pieces = _chosen(law[0], data["statistic"]), _pieces(law, data)
     piece, after = _chosen(pieces[:-1], data["break"]), pieces[data["break"] + 1]
     left, right = _on([tree], piece)[0], _on([tree], after)[0]
@@ -361,7 +362,7 @@ def _number(value: fmpq) -> Any:
     return Rational(int(value.p), int(value.q))
 
 
-def _symbolic(tree: Tree, piece: Piece | None) -> tuple[Any, Any]:
+def symbolic(tree: Tree, piece: Piece | None) -> tuple[Any, Any]:
     """The tree as a sympy expression, its variable with the sign that it has on the piece."""
     import sympy
 
@@ -387,12 +388,12 @@ def _symbolic(tree: Tree, piece: Piece | None) -> tuple[Any, Any]:
     return build(tree), symbol
 
 
-def _symbolic_at(tree: Tree, point: fmpq) -> Any:
-    expression, symbol = _symbolic(tree, None)
+def symbolic_at(tree: Tree, point: fmpq) -> Any:
+    expression, symbol = symbolic(tree, None)
     return expression.subs(symbol, _number(point))
 
 
-def _is_zero(expression: Any) -> bool:
+def is_zero(expression: Any) -> bool:
     """Whether sympy brings an expression to 0 (and, for a number, 30 digits agree); False proves nothing."""
     from sympy import cancel, exp, expand, expand_log, simplify, together
 

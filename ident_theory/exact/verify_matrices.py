@@ -130,12 +130,12 @@ def _check_statistical(model: Mapping[str, Any], data: Mapping[str, Any]) -> Non
     total = [[sum((m[i][j] for m in covariances), Fraction(0)) for j in range(size)] for i in range(size)]
     for u, (w, matrix) in enumerate(zip(weights, covariances, strict=True)):
         gap = [[total[i][j] - w * matrix[i][j] for j in range(size)] for i in range(size)]
-        if not _semidefinite(gap):
+        if not semidefinite(gap):
             _reject(f"the weight of u = {u} is too large")
     scatter = _scatter(table, weights)
-    if not _semidefinite(scatter, definite=True):
+    if not semidefinite(scatter, definite=True):
         _reject("the estimates themselves are degenerate")
-    if not _semidefinite([[scatter[i][j] - bound * total[i][j] for j in range(size)] for i in range(size)]):
+    if not semidefinite([[scatter[i][j] - bound * total[i][j] for j in range(size)] for i in range(size)]):
         _reject("the bound is above the statistic")
     if bound <= 0:
         _reject("the bound is not positive")
@@ -160,7 +160,7 @@ def _scatter(table: Sequence[Vector], weights: Sequence[Fraction]) -> list[Vecto
              for j in range(size)] for i in range(size)]
 
 
-def _semidefinite(matrix: Sequence[Vector], definite: bool = False) -> bool:
+def semidefinite(matrix: Sequence[Sequence[Fraction]], definite: bool = False) -> bool:
     """Whether a symmetric rational matrix is positive (semi)definite, by elimination."""
     size = len(matrix)
     if any(matrix[i][j] != matrix[j][i] for i in range(size) for j in range(i)):

@@ -13,12 +13,13 @@ from ident_theory.exact.pair_equivalence import inverse
 from ident_theory.exact.pair_trees import (
     Matrix,
     Network,
-    Row,
     decoder,
+    diagonal,
     identical,
     latent_dim,
     matrix,
     moved,
+    normal_moments,
     number,
     reject,
     times,
@@ -47,18 +48,6 @@ def _read(model: Tree, data: Tree, keys: set[str]) -> Tree:
     return second
 
 
-def _moments(prior: Tree) -> list[tuple[Row, Row]]:
-    """Means and variances of normal laws, for every u."""
-    out = []
-    for table in prior["natural_parameters"]:
-        rows = matrix(table)
-        if any(len(r) != 2 or r[1] >= 0 for r in rows):
-            reject("expected natural parameters of normal laws")
-        variances = tuple(-1 / (2 * r[1]) for r in rows)
-        out.append((tuple(r[0] * v for r, v in zip(rows, variances, strict=True)), variances))
-    return out
-
-
 def check_given_u_map(model: Tree, data: Tree) -> None:
     r"""Normal laws given u and z' = A z: these are the laws of the second prior, and its decoder is f o A^{-1}.
 
@@ -72,22 +61,18 @@ def check_given_u_map(model: Tree, data: Tree) -> None:
     back = inverse(a) if a and len(a) == len(a[0]) else None
     if model["prior"].get("family") != "normal" or back is None:
         reject("this kind is for normal laws and an invertible matrix")
-    laws, others = _moments(model["prior"]), _moments(second["prior"])
+    laws, others = normal_moments(model["prior"]), normal_moments(second["prior"])
     if len(laws) != len(others):
         reject("the priors have different numbers of values of u")
     for (mean, variances), (other_mean, other_variances) in zip(laws, others, strict=True):
         if len(mean) != len(a):
             reject("the matrix does not fit the latents")
         spread = times(tuple(tuple(v * d for v, d in zip(r, variances, strict=True)) for r in a), transposed(a))
-        if moved(a, (Fraction(0),) * len(a), mean) != other_mean or spread != _diagonal(other_variances):
+        if moved(a, (Fraction(0),) * len(a), mean) != other_mean or spread != diagonal(other_variances):
             reject("the laws of z' = A z given u are not those of the second prior")
     _check_decoders(model["decoder"], second["decoder"], a, back)
     if not any(sum(bool(v) for v in r) > 1 for r in back):
         reject("the matrix mixes no latents")
-
-
-def _diagonal(values: Row) -> Matrix:
-    return tuple(tuple(v if i == k else Fraction(0) for k in range(len(values))) for i, v in enumerate(values))
 
 
 def _check_decoders(first: Tree, second: Tree, a: Matrix, back: Matrix) -> None:

@@ -13,7 +13,7 @@ from flint import fmpq, fmpq_mat
 
 from ident_theory.exact.findings import Certificate, Witness
 from ident_theory.geometry.boxes import Boxes
-from ident_theory.geometry.cells import Branch, Cell, CellWalk
+from ident_theory.geometry.cells import Branch, Cell, CellWalk, plain_tree
 from ident_theory.geometry.images import Piece
 from ident_theory.geometry.linear_programs import Multipliers, Point
 from ident_theory.models.network import ReLUNetwork
@@ -152,7 +152,7 @@ class CellImages:
 
     def tree_data(self) -> list[Any]:
         """The tree of cells as plain JSON."""
-        return [[sign] if sign == "b" else [sign, sorted(y)] for sign, y in self._tree]
+        return plain_tree(self._tree)
 
     def boxes_data(self) -> dict[str, Any]:
         """The bounds of the images as plain JSON, one entry a cell."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 from flint import fmpq, fmpq_mat
 
@@ -93,6 +94,15 @@ class _Node:
 class CellWalk:
     """Walks over the cells of a network, depth first, '+' before '-', and records the tree that proves them complete.
 
+    Parameters
+    ----------
+    network : ReLUNetwork
+    within : Cell, optional
+        A cell of another network of the same latents: then the parts into which this network cuts it, with the units
+        of the other network before its own.
+    tree : list of Branch, optional
+        The record to continue; a new one by default.
+
     Attributes
     ----------
     tree : list of Branch
@@ -103,9 +113,10 @@ class CellWalk:
     Cost: one linear program in m variables a cell and unit. Memory: the depth of the tree, and the record of it.
     """
 
-    def __init__(self, network: ReLUNetwork) -> None:
+    def __init__(self, network: ReLUNetwork, within: Cell | None = None, tree: list[Branch] | None = None) -> None:
         self.network = network
-        self.tree: list[Branch] = []
+        self.tree: list[Branch] = [] if tree is None else tree
+        self._within = within or Cell("", (), (), (), (), (), [ZERO] * network.latent_dim)
         self._slope = rational(network.negative_slope_exact)
         self._weights = [fmpq_mat(w.shape[0], w.shape[1], [rational(v) for v in w.ravel()])
                          for w in network.weights_exact]
@@ -114,8 +125,10 @@ class CellWalk:
     def __iter__(self) -> Iterator[Cell]:
         m = self.network.latent_dim
         identity = [[ONE if i == j else ZERO for j in range(m + 1)] for i in range(m)]
-        stack = [_Node("", (), (), (), [ZERO] * m, 0, self._forms(0, identity))]
-        first_units = [0]
+        start = self._within
+        stack = [_Node(start.pattern, start.units, start.constraints, start.implied, start.point, 0,
+                       self._forms(0, identity))]
+        first_units = [len(start.pattern)]
         for w in self._weights[:-1]:
             first_units.append(first_units[-1] + w.nrows())
         while stack:
@@ -174,6 +187,11 @@ class CellWalk:
                          node.forms)
             parts[s] = _thinned(part) if len(units) > THIN_ABOVE * len(p) else part
         return [parts["-"], parts["+"]]
+
+
+def plain_tree(tree: list[Branch]) -> list[list[Any]]:
+    """A tree of cells as plain JSON, as `ident_theory.exact.network_cells` reads it."""
+    return [[sign] if sign == "b" else [sign, sorted(y)] for sign, y in tree]
 
 
 def _grown(node: _Node, sign: str) -> _Node:

@@ -92,51 +92,62 @@ def law_key(pieces: LinePieces, components: Sequence[Component]) -> Hashable:
     """
     density: Sums = {}
     atoms: Sums = {}
+    add_line_law(density, atoms, pieces, components)
+    return nonzero(density), nonzero(atoms)
+
+
+def add_line_law(density: Sums, atoms: Sums, pieces: LinePieces, components: Sequence[Component]) -> None:
+    """Add the law of f(Z) to the two formal sums that `law_key` describes.
+
+    The names in `density` are (line, mean, variance, place where the weight changes), with None for minus infinity;
+    those in `atoms` are (location,) for a rational mass and (location, t^2) for Phi(t).
+    """
     for k, (slope, intercept) in enumerate(zip(pieces.slopes, pieces.intercepts, strict=True)):
         left, right = pieces.ends(k)
         axis = next((i for i, a in enumerate(slope) if a), None)
-        line = None if axis is None else _line(slope, intercept, axis)
-        location = _plain_vector(intercept)
+        line = None if axis is None else line_name(slope, intercept, axis)
+        location = plain_vector(intercept)
         for component in components:
             if component.variance == 0:
                 if pieces.contains(k, component.mean):
-                    _add(atoms, (_plain_vector(pieces.value(k, component.mean)),), component.weight)
+                    add_term(atoms, (plain_vector(pieces.value(k, component.mean)),), component.weight)
             elif axis is None:
                 _add_mass(atoms, location, left, right, component)
             else:
                 _add_image(density, line, slope[axis], intercept[axis], (left, right), component)
-    return _nonzero(density), _nonzero(atoms)
 
 
-def _plain(value: fmpq) -> Plain:
+def plain(value: fmpq) -> Plain:
+    """A rational as a name."""
     return int(value.p), int(value.q)
 
 
-def _plain_vector(vector: Iterable[fmpq]) -> tuple[Plain, ...]:
-    return tuple([_plain(v) for v in vector])
+def plain_vector(vector: Iterable[fmpq]) -> tuple[Plain, ...]:
+    """Rationals as a name."""
+    return tuple([plain(v) for v in vector])
 
 
-def _line(slope: Vector, intercept: Vector, axis: int) -> tuple[tuple[Plain, ...], tuple[Plain, ...]]:
+def line_name(slope: Vector, intercept: Vector, axis: int) -> tuple[tuple[Plain, ...], tuple[Plain, ...]]:
     """The line that carries a piece: direction with 1, and foot with 0, in coordinate `axis`."""
     direction = [a / slope[axis] for a in slope]
     foot = [c - intercept[axis] * u for c, u in zip(intercept, direction, strict=True)]
-    return _plain_vector(direction), _plain_vector(foot)
+    return plain_vector(direction), plain_vector(foot)
 
 
 def _add_image(density: Sums, line: Hashable, a: fmpq, c: fmpq,
                ends: tuple[fmpq | None, fmpq | None], component: Component) -> None:
     """Record where the image of a component under one piece begins and where it ends, on its line."""
     start, end = (None if z is None else a * z + c for z in (ends if a > 0 else ends[::-1]))
-    gaussian = (line, _plain(a * component.mean + c), _plain(a * a * component.variance))
-    _add(density, (*gaussian, None if start is None else _plain(start)), component.weight)
+    gaussian = (line, plain(a * component.mean + c), plain(a * a * component.variance))
+    add_term(density, (*gaussian, None if start is None else plain(start)), component.weight)
     if end is not None:
-        _add(density, (*gaussian, _plain(end)), -component.weight)
+        add_term(density, (*gaussian, plain(end)), -component.weight)
 
 
 def _add_mass(atoms: Sums, location: Hashable, left: fmpq | None, right: fmpq | None, component: Component) -> None:
     """Record the mass that a component gives to a flat piece."""
     if right is None:
-        _add(atoms, (location,), component.weight)
+        add_term(atoms, (location,), component.weight)
     else:
         _add_below(atoms, location, right, component, component.weight)
     if left is not None:
@@ -147,20 +158,22 @@ def _add_below(atoms: Sums, location: Hashable, end: fmpq, component: Component,
     """Add weight times P(Z < end)."""
     gap = end - component.mean
     if gap == 0:
-        _add(atoms, (location,), weight / 2)
+        add_term(atoms, (location,), weight / 2)
         return
     if gap < 0:
-        _add(atoms, (location,), weight)
+        add_term(atoms, (location,), weight)
         weight = -weight
-    _add(atoms, (location, _plain(gap * gap / component.variance)), weight)
+    add_term(atoms, (location, plain(gap * gap / component.variance)), weight)
 
 
-def _add(sums: Sums, name: tuple[Any, ...], value: fmpq) -> None:
+def add_term(sums: Sums, name: tuple[Any, ...], value: fmpq) -> None:
+    """Add a coefficient to a formal sum."""
     sums[name] = sums.get(name, ZERO) + value
 
 
-def _nonzero(sums: Sums) -> frozenset[tuple[tuple[Any, ...], Plain]]:
-    return frozenset([(name, _plain(value)) for name, value in sums.items() if value])
+def nonzero(sums: Sums) -> frozenset[tuple[tuple[Any, ...], Plain]]:
+    """A formal sum as a value: its names with coefficients other than zero."""
+    return frozenset([(name, plain(value)) for name, value in sums.items() if value])
 
 
 def compare(a: Model, b: Model) -> Comparison:
@@ -189,7 +202,7 @@ def compare(a: Model, b: Model) -> Comparison:
     if a.observed_dim != b.observed_dim:
         raise InputError(f"compare: expected models of observations of one dimension, got n={a.observed_dim} and "
                          f"n={b.observed_dim}")
-    if _noise_key(a.noise, a.observed_dim) != _noise_key(b.noise, b.observed_dim):
+    if noise_key(a.noise, a.observed_dim) != noise_key(b.noise, b.observed_dim):
         raise InputError(f"compare: expected models with the same noise, got {a.noise!r} and {b.noise!r}; give both "
                          "models one noise")
     return compare_parts(line_pieces(a.decoder), components_of(a.mixture), line_pieces(b.decoder),
@@ -280,7 +293,7 @@ def _stretch(pieces_a: LinePieces, prior_a: Prior, form_a: AffineForm, pieces_b:
     if not moment_a or not moment_b:
         return None
     square = moment_b / moment_a
-    size = _root(square)
+    size = rational_root(square)
     if size is not None:
         for scale in (sign * size for sign in signs):
             shift = center_b - scale * center_a
@@ -305,17 +318,17 @@ def _moment(prior: Prior, center: fmpq) -> fmpq:
     return sum((w * (variance + (mean - center) ** 2) for (mean, variance), w in prior.items()), ZERO)
 
 
-def _root(square: fmpq) -> fmpq | None:
+def rational_root(square: fmpq) -> fmpq | None:
     """The rational root of a positive rational, None when it has none."""
     p, q = math.isqrt(int(square.p)), math.isqrt(int(square.q))
     return fmpq(p, q) if p * p == square.p and q * q == square.q else None
 
 
 def _affine(scale: fmpq, shift: fmpq) -> Comparison:
-    return Comparison(Relation.AFFINE, Fraction(*_plain(scale)), Fraction(*_plain(shift)))
+    return Comparison(Relation.AFFINE, Fraction(*plain(scale)), Fraction(*plain(shift)))
 
 
-def _noise_key(noise: Noise | None, n: int) -> Hashable:
+def noise_key(noise: Noise | None, n: int) -> Hashable:
     """Noise on R^n as its exact law, so that one standard deviation equals n equal ones."""
     if noise is None:
         return None

@@ -182,7 +182,7 @@ def ratio(value: fmpq) -> float:
     try:
         return int(value.p) / int(value.q)
     except OverflowError:
-        return math.copysign(float(np.finfo(np.float64).max), int(value.p))
+        return float(np.finfo(np.float64).max) * (1 if value.p > 0 else -1)
 
 
 def log_ratio(value: fmpq) -> float:
