@@ -131,7 +131,10 @@ class PlaneBalls:
         pair = self._pairs[p]
         if distance > 0 and anchors[nearest, 2] == 0.0:
             # e.w = (C e).z for the Cholesky factor C of the precision; any direction will do.
-            root = np.linalg.cholesky(np.array([[ratio(v) for v in row] for row in pair.precision.tolist()]))
+            # Its last pivot is formed in rationals: in float64 it may vanish.
+            (p11, p12), (_, p22) = pair.precision.tolist()
+            first = math.sqrt(ratio(p11))
+            root = np.array([[first, 0.0], [ratio(p12) / first, math.sqrt(ratio(p22 - p12 * p12 / p11))]])
             a = root @ (anchors[nearest, :2] / distance)
             a /= np.abs(a).max()
             axis = (fmpq(round(a[0] * 2**30), 2**30), fmpq(round(a[1] * 2**30), 2**30))
