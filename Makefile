@@ -13,7 +13,7 @@ DEMO_PARAMETERS := --slice 'prior.means[1]' --slice 'prior.means[0]' --slice 'de
 	--plane 'prior.means[0],prior.means[1]'
 
 .PHONY: demo test test-slow test-torch lint types imports bench figures results maximum-likelihood maximum-likelihood-fine \
-	sample-complexity clean
+	sample-complexity alignment clean
 
 demo: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out $(DEMO_OUT) --no-resume
@@ -42,7 +42,8 @@ imports: $(DEVELOP)
 # The benchmarks compare with torch, which only `--device` needs besides.
 bench: $(BENCH)
 	$(BIN)/pytest experiments/benchmarks/bench_law.py experiments/benchmarks/bench_search.py \
-		experiments/benchmarks/bench_check.py --benchmark-columns=min
+		experiments/benchmarks/bench_check.py experiments/benchmarks/bench_equality.py \
+		experiments/benchmarks/bench_metrics.py experiments/benchmarks/bench_affine.py --benchmark-columns=min
 
 # Figures are drawn from stored results; `results` is what makes those.
 figures: $(INSTALLED)
@@ -50,6 +51,8 @@ figures: $(INSTALLED)
 	$(BIN)/python figures/maximum_likelihood.py
 	$(BIN)/python figures/sample_complexity.py
 	$(BIN)/python figures/decoder_checks.py
+	$(BIN)/python figures/equal_laws.py
+	$(BIN)/python figures/aligned_latents.py
 
 results: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out experiments/demo/results --no-resume
@@ -68,6 +71,10 @@ maximum-likelihood-fine: $(INSTALLED)
 sample-complexity: $(INSTALLED)
 	$(BIN)/python experiments/sample_complexity/run.py
 	$(BIN)/python figures/sample_complexity.py
+
+alignment: $(INSTALLED)
+	$(BIN)/python experiments/alignment/run.py
+	$(BIN)/python figures/aligned_latents.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, PYTHON=$(PYTHON) is " + sys.version)'

@@ -8,10 +8,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ident_theory.lazy_names import lazy_names
+
 if TYPE_CHECKING:
+    from ident_theory import metrics, recovery
     from ident_theory.bridge import from_torch
     from ident_theory.conditions import Equivalence, Report, verify_report
     from ident_theory.conditions.check import check
+    from ident_theory.conditions.comparison import verify_comparison
+    from ident_theory.conditions.relation import Correspondence, equivalence
     from ident_theory.errors import (
         BudgetExceeded,
         CertificateRejected,
@@ -41,7 +46,10 @@ if TYPE_CHECKING:
         search,
     )
     from ident_theory.laws import Law, law
+    from ident_theory.laws.equality import equal_in_law
+    from ident_theory.metrics import affine_distance, mcc, mcc_pairs
     from ident_theory.models import (
+        AffineChange,
         ConditionalPrior,
         DeclaredMap,
         FejerNoise,
@@ -64,6 +72,8 @@ _HOMES = {
     "bridge": ("from_torch",),
     "conditions": ("Equivalence", "Report", "verify_report"),
     "conditions.check": ("check",),
+    "conditions.comparison": ("verify_comparison",),
+    "conditions.relation": ("Correspondence", "equivalence"),
     "errors": ("BudgetExceeded", "CertificateRejected", "DegenerateLawError", "IdentTheoryError", "InputError",
                "ModelError", "Problem", "SpecError", "StoreMismatchError", "StoreWriteError", "UnsupportedError",
                "UnsupportedLayerError"),
@@ -72,18 +82,22 @@ _HOMES = {
     "landscape": ("ParameterFamily", "Plane", "SearchResult", "Slice", "landscape_plane", "landscape_slice",
                   "load_family", "load_landscape", "load_search", "search"),
     "laws": ("Law", "law"),
-    "models": ("ConditionalPrior", "DeclaredMap", "FejerNoise", "GaussianMixture", "GaussianNoise", "LaplaceNoise",
-               "LogisticNoise", "Model", "PiecewiseAffineMap", "ReLUNetwork", "StudentNoise", "UniformNoise"),
+    "laws.equality": ("equal_in_law",),
+    "metrics": ("affine_distance", "mcc", "mcc_pairs"),
+    "models": ("AffineChange", "ConditionalPrior", "DeclaredMap", "FejerNoise", "GaussianMixture", "GaussianNoise",
+               "LaplaceNoise", "LogisticNoise", "Model", "PiecewiseAffineMap", "ReLUNetwork", "StudentNoise",
+               "UniformNoise"),
     "numerics": ("Evidence", "Status"),
     "spec": ("load", "loads", "to_json"),
 }
-_HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AffineChange",
     "BudgetExceeded",
     "Certificate",
     "CertificateRejected",
     "ConditionalPrior",
+    "Correspondence",
     "DeclaredMap",
     "DegenerateLawError",
     "Equivalence",
@@ -117,7 +131,10 @@ __all__ = [
     "UnsupportedLayerError",
     "Witness",
     "__version__",
+    "affine_distance",
     "check",
+    "equal_in_law",
+    "equivalence",
     "example_names",
     "from_torch",
     "landscape_plane",
@@ -129,10 +146,18 @@ __all__ = [
     "load_landscape",
     "load_search",
     "loads",
+    "mcc",
+    "mcc_pairs",
+    "metrics",
+    "recovery",
     "search",
     "to_json",
+    "verify_comparison",
     "verify_report",
 ]
+
+
+_load, __dir__ = lazy_names(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -140,13 +165,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value: Any = version("ident_theory")
-    elif name in _HOME_OF:
-        value = getattr(import_module(_HOME_OF[name]), name)
+    elif name in ("metrics", "recovery"):
+        value = import_module(f"{__name__}.{name}")
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _load(name)
     globals()[name] = value
     return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ident_theory.cli.common import print_repairs
+from ident_theory.cli.common import check_outputs, print_repairs, write_report
 from ident_theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ident_theory.models import Model
 
 NEGATIVE, UNDECIDED = 1, 3
-#: Characters of a report above which it is written without line breaks: proofs of large decoders are for machines.
-LARGE = 300_000
 _UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "min": 60.0, "h": 3600.0}
 _BUDGET = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*")
 _ATTRIBUTE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -48,12 +46,7 @@ def check(
     """
     seconds = parse_budget(budget)
     wanted = None if require is None else parse_equivalence(require)
-    if json is not None and json.is_dir():
-        raise InputError(f"--json: expected a file, {json} is a folder")
-    if json is not None and json.resolve() in (Path(model).resolve(), prior and prior.resolve()):
-        raise InputError(f"--json: the report would replace {json}; choose another file")
-    if figure is not None:
-        _check_figure_file(figure, json)
+    check_outputs(json, figure, [Path(model), *filter(None, [prior])])
     from ident_theory.conditions.theorems import check_declared, choose
 
     choose(theorem)
@@ -64,11 +57,7 @@ def check(
     report = run_check(read, theorem, seconds, declared=declare or ())
     _print(report)
     if json is not None:
-        from ident_theory.landscape.store import write_atomically
-
-        text = report.to_json()
-        readable = report.to_json(indent=1) if len(text) < LARGE else text
-        write_atomically(json, (readable + "\n").encode())
+        write_report(report, json)
         typer.echo(f"\nreported in {json}; check every proof again with: ident-theory verify {json}")
     else:
         typer.echo("\nto check every proof again: add --json FILE, then ident-theory verify FILE")
@@ -83,21 +72,24 @@ def check(
 
 
 def verify(
-    report: Annotated[Path, typer.Argument(metavar="REPORT", help="JSON file that check wrote.", show_default=False)],
+    report: Annotated[Path, typer.Argument(metavar="REPORT", help="JSON file that check or compare wrote.",
+                                           show_default=False)],
 ) -> None:
-    """Check every certificate and witness of a report again, without searching, and derive its conclusions again.
+    """Check every certificate and witness of a report or comparison again, without searching, and its conclusions.
 
     Exit codes: 0 everything accepted, 1 something rejected, 2 not a report.
     """
     import json
 
-    from ident_theory.conditions.verification import verify_report
-
     try:
         tree = json.loads(report.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{report}: expected a report in JSON, got text that cannot be read ({error})") from None
-    lines = verify_report(tree)
+    if isinstance(tree, dict) and tree.get("type") == "comparison":
+        from ident_theory.conditions.comparison import verify_comparison as check_again
+    else:
+        from ident_theory.conditions.verification import verify_report as check_again
+    lines = check_again(tree)
     width = max(len(what) for what, _, _ in lines)
     for what, accepted, message in lines:
         typer.echo(f"{what.ljust(width)}  {'accepted' if accepted else 'REJECTED'}  {message}")
@@ -165,15 +157,6 @@ def exit_code(report: Report, require: Equivalence | None, theorems: list[str] |
     if Status.FAILS in answers:
         return NEGATIVE
     return UNDECIDED if Status.UNKNOWN in answers else 0
-
-
-def _check_figure_file(figure: Path, json: Path | None) -> None:
-    if figure.suffix not in (".png", ".svg"):
-        raise InputError(f"--figure: expected a file name ending in .png or .svg, got {str(figure)!r}")
-    if figure.is_dir():
-        raise InputError(f"--figure: expected a file, {figure} is a folder")
-    if json is not None and json.resolve() == figure.resolve():
-        raise InputError(f"--figure: expected another file than --json, got {figure} for both")
 
 
 def _read(place: str, prior: Path | None) -> Model:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import enum
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
@@ -16,8 +16,17 @@ from ident_theory.errors import InputError
 if TYPE_CHECKING:
     from ident_theory.models import Model
 
+#: Characters of a report above which it is written without line breaks: proofs of large decoders are for machines.
+LARGE = 300_000
 #: Called with what is being done, how much of it is finished, and how much there is.
 Step = Callable[[str, int, int], None]
+
+
+class Written(Protocol):
+    """A result that can be written as JSON."""
+
+    def to_json(self, indent: int | None = None) -> str:
+        """As text."""
 
 
 class FigureFormat(enum.StrEnum):
@@ -37,6 +46,37 @@ def check_folder(out: Path) -> None:
     """InputError when the folder for results is something else."""
     if out.exists() and not out.is_dir():
         raise InputError(f"--out: expected a folder, {out} is a file")
+
+
+def check_outputs(json: Path | None, figure: Path | None, inputs: Iterable[Path]) -> None:
+    """InputError when a file to be written cannot be one, or would replace an input or another output."""
+    if json is not None and json.is_dir():
+        raise InputError(f"--json: expected a file, {json} is a folder")
+    if json is not None and json.resolve() in [path.resolve() for path in inputs]:
+        raise InputError(f"--json: the report would replace {json}; choose another file")
+    if figure is None:
+        return
+    if figure.suffix not in (".png", ".svg"):
+        raise InputError(f"--figure: expected a file name ending in .png or .svg, got {str(figure)!r}")
+    if figure.is_dir():
+        raise InputError(f"--figure: expected a file, {figure} is a folder")
+    if json is not None and json.resolve() == figure.resolve():
+        raise InputError(f"--figure: expected another file than --json, got {figure} for both")
+
+
+def names_of(files: Sequence[Path]) -> list[str]:
+    """File names, or whole paths where two files have one name."""
+    short = [path.name for path in files]
+    return short if len(set(short)) == len(short) else [str(path) for path in files]
+
+
+def write_report(report: Written, path: Path) -> None:
+    """Write a report as JSON, atomically; with line breaks unless it is large."""
+    from ident_theory.landscape.store import write_atomically
+
+    text = report.to_json()
+    readable = report.to_json(indent=1) if len(text) < LARGE else text
+    write_atomically(path, (readable + "\n").encode())
 
 
 @contextlib.contextmanager

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from ident_theory.cli.align import align
 from ident_theory.cli.check import check, example, verify
 from ident_theory.cli.common import FigureFormat, check_folder, print_repairs, progress
+from ident_theory.cli.compare import compare
 from ident_theory.cli.search import minimisers, search
 from ident_theory.errors import IdentTheoryError, InputError, StoreMismatchError
 
@@ -131,6 +133,8 @@ def show_law(
 
 
 app.command()(check)
+app.command()(compare)
+app.command()(align)
 app.command()(verify)
 app.command()(example)
 app.command()(search)

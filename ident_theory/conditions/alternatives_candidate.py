@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ident_theory.exact.rationals import format_exact
-from ident_theory.models import GaussianMixture, Model
+from ident_theory.models import AffineChange, GaussianMixture, Model
 from ident_theory.models.value import ExactArray, plain_numbers
 
 #: Weight, mean and covariance of a component.
@@ -53,19 +53,6 @@ def exact(rows: Sequence[Any]) -> ExactArray:
     return np.array([Fraction(v) for v in array.ravel()], dtype=object).reshape(array.shape)
 
 
-def shown_map(matrix: ExactArray, shift: ExactArray) -> str:
-    """An affine map for a reader."""
-    if matrix.shape == (1, 1):
-        return f"z' = {format_exact(matrix[0, 0])} z + {format_exact(shift[0])}"
-    rows = [f"[{', '.join(map(format_exact, r))}]" for r in matrix]
-    return f"z' = [{', '.join(rows)}] z + [{', '.join(map(format_exact, shift))}]"
-
-
-def carried(prior: GaussianMixture, matrix: ExactArray, shift: ExactArray) -> GaussianMixture:
-    """The prior of z' = matrix z + shift."""
-    return mixture_of([(w, matrix @ mean + shift, matrix @ c @ matrix.T) for w, mean, c in parts_of(prior)])
-
-
 def parts_of(prior: GaussianMixture) -> Iterator[Part]:
     """Its components."""
     return zip(prior.weights_exact, prior.means_exact, prior.covariances_exact, strict=True)
@@ -78,19 +65,19 @@ def choices(components: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Fracti
     yield from (((j,), Fraction(1, 2)) for j in components[:MAX_CHOICES])
 
 
-def flipped(model: Model, chosen: Sequence[int], share: Fraction, matrix: ExactArray,
-            shift: ExactArray) -> tuple[Model, dict[str, Any]]:
-    """The model with a share of some components moved by z' = matrix z + shift, and the witness data."""
+def flipped(model: Model, chosen: Sequence[int], share: Fraction,
+            change: AffineChange) -> tuple[Model, dict[str, Any]]:
+    """The model with a share of some components moved by an affine map, and the witness data."""
     prior = model.mixture
     parts: list[Part] = []
-    for j, (w, mean, c) in enumerate(parts_of(prior)):
+    for j, (old, new) in enumerate(zip(parts_of(prior), parts_of(change.carry(prior)), strict=True)):
+        w = old[0]
         if j not in chosen or share < 1:
-            parts.append((w * (1 - share) if j in chosen else w, mean, c))
+            parts.append((w * (1 - share) if j in chosen else w, *old[1:]))
         if j in chosen:
-            parts.append((w * share, matrix @ mean + shift, matrix @ c @ matrix.T))
+            parts.append((w * share, *new[1:]))
     second = Model(mixture_of(parts), model.decoder, model.noise)
-    return second, {"second": second.plain(), "components": list(chosen), "share": plain(share),
-                    "matrix": plain(matrix), "shift": plain(shift)}
+    return second, {"second": second.plain(), "components": list(chosen), "share": plain(share), **change.plain()}
 
 
 def mixture_of(parts: Sequence[Part]) -> GaussianMixture:

@@ -8,10 +8,11 @@ from itertools import combinations
 
 import numpy as np
 
-from ident_theory.conditions.alternatives_candidate import Candidate, exact, plain, shown_map
-from ident_theory.conditions.alternatives_space import changed_network, orthogonal_rows
+from ident_theory.conditions.alternatives_candidate import Candidate, exact, plain
+from ident_theory.conditions.alternatives_space import orthogonal_rows
 from ident_theory.errors import ModelError
-from ident_theory.models import ConditionalPrior, DeclaredMap, Model, ReLUNetwork
+from ident_theory.models import AffineChange, ConditionalPrior, DeclaredMap, Model, ReLUNetwork
+from ident_theory.models.model import Decoder
 
 
 def candidates_given_u(model: Model) -> Iterator[Candidate]:
@@ -39,10 +40,11 @@ def _mixed(model: Model, prior: ConditionalPrior) -> Iterator[Candidate]:
             continue
         a = exact(np.eye(n, dtype=int).tolist())
         a[np.ix_([i, k], [i, k])] = np.array(orthogonal_rows(ratio[0], Fraction(1, 3)), dtype=object)
+        change = AffineChange(a, [0] * n)
         second_means, second_variances = means @ a.T, variances @ (a * a).T
         natural = np.stack([second_means / second_variances, Fraction(-1, 2) / second_variances], axis=2)
         if isinstance(model.decoder, ReLUNetwork):
-            decoder: ReLUNetwork | DeclaredMap = changed_network(model.decoder, a, exact([0] * n))
+            decoder: Decoder = change.precompose(model.decoder)
         elif isinstance(model.decoder, DeclaredMap):
             decoder = model.decoder
         else:
@@ -50,7 +52,7 @@ def _mixed(model: Model, prior: ConditionalPrior) -> Iterator[Candidate]:
         second = Model(_with(prior, natural), decoder, model.noise)
         yield Candidate("mixing given u", "pair.given_u_map", {"second": second.plain(), "matrix": plain(a)},
                         f"the variances of latents {i} and {k} keep their ratio for all u, so these can be mixed, "
-                        f"{shown_map(a, exact([0] * n))}, and the decoder of the second model is f o h^-1 for this h")
+                        f"{change}, and the decoder of the second model is f o h^-1 for this h")
         return
 
 

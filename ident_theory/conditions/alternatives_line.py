@@ -17,14 +17,13 @@ from ident_theory.conditions.alternatives_candidate import (
     ignored_direction,
     parts_of,
     plain,
-    shown_map,
 )
 from ident_theory.exact.rationals import format_exact
 from ident_theory.geometry.line import LinePieces, fraction, line_pieces, point_inside, rational
 from ident_theory.geometry.stretches import stretches
 from ident_theory.laws.identity import Relation, compare, law_key
 from ident_theory.laws.line_terms import Component, components_of
-from ident_theory.models import GaussianMixture, Model, PiecewiseAffineMap
+from ident_theory.models import AffineChange, GaussianMixture, Model, PiecewiseAffineMap
 
 #: Maps between pieces with one image, and intervals of swapped branches, that are tried.
 MAX_MAPS = 16
@@ -63,15 +62,15 @@ def _moved_components(model: Model, pieces: LinePieces) -> Iterator[Candidate]:
                     maps.add((fmpq(1), point_inside(left, component.mean) - component.mean))
     order = sorted(maps - {(fmpq(1), fmpq(0))}, key=lambda m: (m[0] != -1, abs(m[0]), m))
     for ratio, shift in order[:MAX_MAPS]:
-        a, b = exact([[fraction(ratio)]]), exact([fraction(shift)])
+        change = AffineChange(fraction(ratio), fraction(shift))
         for chosen, share in choices(_unnoticed(model, pieces, ratio, shift)):
-            second, data = flipped(model, chosen, share, a, b)
+            second, data = flipped(model, chosen, share, change)
             if compare(model, second).relation is Relation.LAW:
                 part = "half of " if share < 1 else ""
                 yield Candidate("fold", "pair.line", data,
                                 f"the decoder cannot tell some latents apart: {part}component"
                                 f"{'s' if len(chosen) > 1 else ''} {', '.join(map(str, chosen))} can be moved by "
-                                f"{shown_map(a, b)}")
+                                f"{change}")
                 return
 
 

@@ -11,17 +11,14 @@ from flint import fmpq, fmpq_mat
 
 from ident_theory.conditions.alternatives_candidate import (
     Candidate,
-    carried,
     choices,
     exact,
     flipped,
     ignored_direction,
-    plain,
-    shown_map,
 )
-from ident_theory.exact.rationals import to_float
 from ident_theory.geometry.line import fraction, rational
-from ident_theory.models import GaussianMixture, Model, PiecewiseAffineMap, ReLUNetwork
+from ident_theory.geometry.same_function import difference_at
+from ident_theory.models import AffineChange, DeclaredMap, GaussianMixture, Model, PiecewiseAffineMap, ReLUNetwork
 from ident_theory.models.value import ExactArray
 
 #: Ignored directions and symmetries that are tried.
@@ -40,12 +37,12 @@ def space_candidates(model: Model, weakly_injective: bool) -> Iterator[Candidate
     normals, offsets, linear = _kinks(net)
     for direction in _kernel(np.concatenate([normals, linear]))[:MAX_DIRECTIONS]:
         yield from ignored_direction(model, direction)
-    for matrix, shift in _symmetries(net, normals, offsets)[:MAX_SYMMETRIES]:
+    for change in _symmetries(net, normals, offsets)[:MAX_SYMMETRIES]:
         for chosen, share in choices([j for j, w in enumerate(model.mixture.weights_exact) if w]):
-            _, data = flipped(model, chosen, share, matrix, shift)
+            _, data = flipped(model, chosen, share, change)
             part = "half of " if share < 1 else ""
             yield Candidate("symmetry", "pair.reflection", data,
-                            f"the decoder has the symmetry {shown_map(matrix, shift)}, and {part}component"
+                            f"the decoder has the symmetry {change}, and {part}component"
                             f"{'s' if len(chosen) > 1 else ''} {', '.join(map(str, chosen))} can be moved by it")
 
 
@@ -95,14 +92,14 @@ def _solution(rows: list[ExactArray], values: list[Fraction]) -> tuple[ExactArra
     return out, rank
 
 
-def _symmetries(net: ReLUNetwork, normals: ExactArray, offsets: ExactArray) -> list[tuple[ExactArray, ExactArray]]:
+def _symmetries(net: ReLUNetwork, normals: ExactArray, offsets: ExactArray) -> list[AffineChange]:
     """Affine involutions that seem to leave the network alone: reflections that turn over one kink or exchange two.
 
     A reflection is R z = z - (n.z) u with n.u = 2. It turns over the kink (w, b) when n = w, and carries w to s w'
     when n = w - s w', u.w = 1; the kinks beside these should stay, u.w'' = 0 for as many as possible.
     """
     count = min(len(normals), MAX_KINKS)
-    found: list[tuple[ExactArray, ExactArray]] = []
+    found: list[AffineChange] = []
     m = net.latent_dim
 
     def ask(normal: ExactArray, rows: list[ExactArray], values: list[Fraction], rest: list[int], rho: Fraction) -> None:
@@ -117,9 +114,9 @@ def _symmetries(net: ReLUNetwork, normals: ExactArray, offsets: ExactArray) -> l
             keep(exact(np.eye(m, dtype=int).tolist()) - np.outer(found_u[0], normal), rho * found_u[0])
 
     def keep(matrix: ExactArray, shift: ExactArray) -> None:
-        if _seems_invariant(net, matrix, shift) and not any(np.array_equal(matrix, a) and np.array_equal(shift, b)
-                                                            for a, b in found):
-            found.append((matrix, shift))
+        change = AffineChange(matrix, shift)
+        if change not in found and _seems_invariant(net, change):
+            found.append(change)
 
     for k in range(count):
         ask(normals[k], [normals[k]], [Fraction(2)], [j for j in range(count) if j != k], -offsets[k])
@@ -135,21 +132,13 @@ def _symmetries(net: ReLUNetwork, normals: ExactArray, offsets: ExactArray) -> l
     return found
 
 
-def _seems_invariant(net: ReLUNetwork, matrix: ExactArray, shift: ExactArray) -> bool:
-    """Whether f(matrix z + shift) = f(z) at some points: a cheap sieve before the proof."""
+def _seems_invariant(net: ReLUNetwork, change: AffineChange) -> bool:
+    """Whether f(h(z)) = f(z) at some points: a cheap sieve before the proof."""
     m = net.latent_dim
-    points = [exact([(3 * i * i + 7 * k * i + k) % 11 - 5 for k in range(m)]) for i in range(6)]
-    here, there = net(to_float(np.array(points))), net(to_float(np.array([matrix @ z + shift for z in points])))
-    return bool(np.allclose(here, there, rtol=SIEVE, atol=SIEVE)) and all(
-        np.array_equal(_value(net, matrix @ z + shift), _value(net, z)) for z in points)
-
-
-def _value(net: ReLUNetwork, z: ExactArray) -> ExactArray:
-    for layer, (w, b) in enumerate(zip(net.weights_exact, net.biases_exact, strict=True)):
-        z = w @ z + b
-        if layer < net.depth - 1:
-            z = np.array([v if v > 0 else net.negative_slope_exact * v for v in z], dtype=object)
-    return z
+    points = [[(3 * i * i + 7 * k * i + k) % 11 - 5 for k in range(m)] for i in range(6)]
+    if not np.allclose(net(points), net(change(points)), rtol=SIEVE, atol=SIEVE):
+        return False
+    return difference_at(net, change.inverse().precompose(net), [[fmpq(v) for v in z] for z in points]) is None
 
 
 def affine_candidates(model: Model) -> Iterator[Candidate]:
@@ -170,7 +159,7 @@ def affine_candidates(model: Model) -> Iterator[Candidate]:
         for block in blocks:
             a = exact(np.eye(m, dtype=int).tolist())
             a[np.ix_([i, k], [i, k])] = np.array(block, dtype=object)
-            yield _changed(model, "mixing", a, exact([0] * m), f"latents {i} and {k} are mixed")
+            yield _changed(model, "mixing", AffineChange(a, [0] * m), f"latents {i} and {k} are mixed")
 
 
 def orthogonal_rows(ratio: Fraction, t: Fraction) -> list[list[Fraction]]:
@@ -187,33 +176,13 @@ def scaled(model: Model) -> Iterator[Candidate]:
     if not isinstance(model.decoder, ReLUNetwork | PiecewiseAffineMap):
         return
     m = model.latent_dim
-    a, b = exact(np.eye(m, dtype=int).tolist()), exact([0] * m)
-    a[0, 0], b[0] = Fraction(2), Fraction(1)
-    yield _changed(model, "scaling", a, b, "one latent is scaled and moved")
+    matrix = np.diag([2] + [1] * (m - 1))
+    yield _changed(model, "scaling", AffineChange(matrix, [1] + [0] * (m - 1)), "one latent is scaled and moved")
 
 
-def _changed(model: Model, name: str, a: ExactArray, b: ExactArray, text: str) -> Candidate:
-    """The model of z' = a z + b; for one latent a is positive."""
-    f = model.decoder
-    if isinstance(f, ReLUNetwork):
-        decoder: ReLUNetwork | PiecewiseAffineMap = changed_network(f, a, b)
-    else:
-        assert isinstance(f, PiecewiseAffineMap)
-        s, t = a[0, 0], b[0]
-        decoder = PiecewiseAffineMap(f.breakpoints_exact * s + t, f.slopes_exact / s,
-                                     f.intercepts_exact - f.slopes_exact * t / s)
-    second = Model(carried(model.mixture, a, b), decoder, model.noise)
-    return Candidate(name, "pair.affine_map", {"second": second.plain(), "matrix": plain(a), "shift": plain(b)},
-                     f"{text}, {shown_map(a, b)}, and the decoder undoes it")
-
-
-def changed_network(f: ReLUNetwork, a: ExactArray, b: ExactArray) -> ReLUNetwork:
-    r"""The network :math:`f \circ h^{-1}` for h(z) = a z + b, invertible."""
-    first = f.weights_exact[0] @ _inverse(a)
-    return ReLUNetwork([first, *f.weights_exact[1:]], [f.biases_exact[0] - first @ b, *f.biases_exact[1:]],
-                       f.negative_slope_exact)
-
-
-def _inverse(a: ExactArray) -> ExactArray:
-    inverse = fmpq_mat([[rational(v) for v in r] for r in a]).inv()
-    return exact([[fraction(inverse[i, k]) for k in range(len(a))] for i in range(len(a))])
+def _changed(model: Model, name: str, change: AffineChange, text: str) -> Candidate:
+    """The model of z' = h(z); for one latent h increases."""
+    assert not isinstance(model.decoder, DeclaredMap)
+    second = Model(change.carry(model.mixture.reduced()), change.precompose(model.decoder), model.noise)
+    return Candidate(name, "pair.affine_map", {"second": second.plain(), **change.plain()},
+                     f"{text}, {change}, and the decoder undoes it")

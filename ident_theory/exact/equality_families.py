@@ -19,8 +19,12 @@ from ident_theory.exact.equality_pairs import Pair, read_pair
 from ident_theory.exact.equality_pairs import Tree as Plain
 from ident_theory.exact.family_signs import KINKS, is_analytic, is_positive, resolve
 from ident_theory.exact.family_trees import End, Piece, Tree, as_fraction, minus
-from ident_theory.exact.pair_trees import Pieces, between, pieces, reject, row
+from ident_theory.exact.pair_equivalence import inverse
+from ident_theory.exact.pair_trees import Pieces, between, matrix, pieces, reject, row
 from ident_theory.exact.verify_families import family_law, is_zero, symbolic, symbolic_at
+
+#: The entries of a proof that describe phi.
+CHANGE = ("breaks", "slopes", "intercepts")
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,41 @@ def check_law_change(model: Plain, data: Plain) -> None:
     p_a(z|u) is a constant times p_b(phi(z)|u) |phi'(z)| on the whole support, the constant is 1: both densities have
     the integral 1.
     """
-    pair = read_pair(model, data, ("breaks", "slopes", "intercepts"))
+    _carrying_stretches(read_pair(model, data, CHANGE), data)
+
+
+def check_statistics(model: Plain, data: Plain) -> None:
+    """As for `check_law_change`, and T_a(z) = A T_b(phi(z)) + c on the support. Entries matrix, shift, too."""
+    pair = read_pair(model, data, (*CHANGE, "matrix", "shift"))
+    stretches = _carrying_stretches(pair, data)
+    own, others = (family_law({"prior": side.prior})[0] for side in (pair.first, pair.second))
+    a, c = matrix(data["matrix"]), row(data["shift"])
+    if not len(own) == len(others) == len(a) == len(a[0]) == len(c) or inverse(a) is None:
+        reject("expected an invertible matrix and a shift that fit the statistics of both families")
+    for stretch in stretches:
+        moved = [substituted(tree, _inner(stretch)) for tree in others]
+        for tree, factors, shift in zip(own, a, c, strict=True):
+            gap = minus(tree, ("+", _exponent(factors, moved), ("q", exact(shift))))
+            for piece in _pieces_between_kinks([gap], stretch):
+                if not _vanishes(resolve(gap, piece.sample, piece), piece):
+                    reject(f"the statistics are not shown to be related around {piece.sample}")
+
+
+def _vanishes(tree: Tree, piece: Piece) -> bool:
+    """Whether a function without kinks is shown to be zero on a piece where it is analytic."""
+    fraction = as_fraction(tree)
+    if fraction is not None:
+        return bool(fraction[0] == 0)
+    return is_analytic(tree, piece) and is_zero(symbolic(tree, piece)[0])
+
+
+def _inner(stretch: Stretch) -> Tree:
+    """phi on a stretch."""
+    return ("+", ("*", ("q", exact(stretch.slope)), ("z",)), ("q", exact(stretch.intercept)))
+
+
+def _carrying_stretches(pair: Pair, data: Plain) -> list[Stretch]:
+    """The stretches of phi, which are shown to carry the first law to the second for every u."""
     if pair.first.m != 1 or pair.second.m != 1 or not pair.first.is_conditional:
         reject("this kind is for one latent given u")
     breaks, slopes, intercepts = row(data["breaks"]), row(data["slopes"]), row(data["intercepts"])
@@ -62,6 +100,7 @@ def check_law_change(model: Plain, data: Plain) -> None:
     for own, other in zip(*tables, strict=True):
         if not _is_carried(pair, own[0], other[0], stretches):
             reject("the change is not shown to carry one law given u to the other")
+    return stretches
 
 
 def priors_agree(pair: Pair, change: Map) -> bool:
@@ -120,7 +159,7 @@ def _is_carried(pair: Pair, natural: Any, other_natural: Any, stretches: Sequenc
         return False
     constants = []
     for stretch in stretches:
-        inner: Tree = ("+", ("*", ("q", exact(stretch.slope)), ("z",)), ("q", exact(stretch.intercept)))
+        inner = _inner(stretch)
         exponents = [_exponent(own, first[0]), substituted(_exponent(other, second[0]), inner)]
         bases = [first[1], substituted(second[1], inner)]
         for piece in _pieces_between_kinks([*exponents, *bases], stretch):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from ident_theory.exact.equality_families import check_law_change, priors_agree
+from ident_theory.exact.equality_families import check_law_change, check_statistics, priors_agree
 from ident_theory.exact.equality_laws import are_different, are_equal, law_of
 from ident_theory.exact.equality_maps import KINDS, Map, candidates, decoders_agree, is_refuted, read_map
 from ident_theory.exact.equality_pairs import Pair, Tree, joined, read_pair
@@ -134,6 +134,7 @@ VERIFIERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], None]] = {
     "law.set": check_law_set,
     **{f"equivalence.{kind}": partial(check_equivalence, kind) for kind in COARSER},
     **{f"equivalence.not_{kind}": partial(check_inequivalence, kind) for kind in COARSER},
+    "equivalence.statistics": check_statistics,
     "latents.affine": check_latents,
     "latents.not_affine": check_unrelated_latents,
 }
@@ -151,6 +152,7 @@ PROVES: dict[str, dict[str, bool]] = {
        for name, coarser in COARSER.items()},
     **{f"equivalence.not_{name}": _claims((finer for finer in COARSER if name in COARSER[finer]), False)
        for name in COARSER},
+    "equivalence.statistics": {"equal_in_law": True, "equivalent.affine_statistics": True},
     "latents.affine": {"latents.affine": True},
     "latents.not_affine": {"latents.affine": False, **_claims(COARSER, False)},
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from ident_theory.exact.equality_laws import are_equal, law_of
 from ident_theory.exact.pair_equivalence import inverse, mean_of, violated
 from ident_theory.exact.pair_symmetry import ignores, is_invariant
 from ident_theory.exact.pair_trees import (
@@ -38,7 +39,6 @@ from ident_theory.exact.pair_trees import (
     reduced,
     reject,
     row,
-    same_law,
     times,
 )
 from ident_theory.exact.verify_pairs_given_u import check_given_u_map, check_statistics
@@ -151,7 +151,7 @@ def check_line(model: Tree, data: Tree) -> None:
         reject("this kind is for one latent")
     _flipped(pair, data)
     f = pieces(pair.f)
-    if not same_law(f, pair.p, f, pair.q):
+    if not are_equal(*(law_of(f, [(w, *item) for item, w in mixture.items()]) for mixture in (pair.p, pair.q))):
         reject("the laws of f(z) differ")
     _claim(pair, data)
 

@@ -1,33 +1,30 @@
-"""Results made readable: figures of landscapes, reports and figures of searches, checks as text.
+"""Results made readable: figures of landscapes, checks, comparisons and aligned latents, searches, all as text too.
 
 Names load on first use: text needs no plotting library.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ident_theory.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from ident_theory.report.align_figures import align_figure, pairs_figure
     from ident_theory.report.check_figures import check_figure
+    from ident_theory.report.compare_figures import compare_figure
     from ident_theory.report.figures import plane_figure, save_figure, slice_figure
     from ident_theory.report.search import SearchReport, search_report
     from ident_theory.report.search_figures import search_figure
 
-_HOME_OF = {"plane_figure": "figures", "save_figure": "figures", "slice_figure": "figures", "SearchReport": "search",
-            "search_report": "search", "search_figure": "search_figures", "check_figure": "check_figures"}
+__all__ = ["SearchReport", "align_figure", "check_figure", "compare_figure", "pairs_figure", "plane_figure",
+           "save_figure", "search_figure", "search_report", "slice_figure"]
 
-__all__ = ["SearchReport", "check_figure", "plane_figure", "save_figure", "search_figure", "search_report",
-           "slice_figure"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, {
+    "align_figures": ("align_figure", "pairs_figure"),
+    "check_figures": ("check_figure",),
+    "compare_figures": ("compare_figure",),
+    "figures": ("plane_figure", "save_figure", "slice_figure"),
+    "search": ("SearchReport", "search_report"),
+    "search_figures": ("search_figure",),
+})

@@ -18,6 +18,7 @@ from ident_theory import GaussianMixture, Model, PiecewiseAffineMap, ReLUNetwork
 from ident_theory.conditions.alternatives import Alternative, alternatives
 from ident_theory.errors import CertificateRejected
 from ident_theory.exact import pair_trees
+from ident_theory.exact.equality_laws import are_equal, law_of
 from ident_theory.exact.pair_equivalence import violated
 from ident_theory.exact.pair_symmetry import ignores, is_invariant
 from ident_theory.exact.verifier import verify
@@ -121,7 +122,8 @@ def test_laws_and_equivalence_on_the_line_agree_with_compare(f, parts, way, othe
                                           f.intercepts_exact - f.slopes_exact / 2), NOISE)
     (first, pieces, p), (other, others_pieces, q) = read(model), read(second)
     relation = compare(model, second).relation
-    assert pair_trees.same_law(pieces, p, others_pieces, q) == (relation is not Relation.DIFFERENT)
+    laws = [law_of(g, [(w, *item) for item, w in mixture.items()]) for g, mixture in ((pieces, p), (others_pieces, q))]
+    assert are_equal(*laws) == (relation is not Relation.DIFFERENT)
     if relation in (Relation.SAME, Relation.AFFINE):
         claim = violated(first, p, other, q)
         assert claim is None or claim[0] == "permutation"

@@ -241,7 +241,8 @@ def test_every_kind_of_proof_says_something():
     kinds = {kind for kind in VERIFIERS if not kind.startswith("pair.")}
     assert set(PROVES) == kinds
     assert set(BEST_EVIDENCE) <= kinds
-    assert {condition for claims in PROVES.values() for condition in claims} <= set(ORDER)
+    about_pairs = {"equal_in_law", "latents.affine", *(f"equivalent.{kind}" for kind in Equivalence)}
+    assert {condition for claims in PROVES.values() for condition in claims} <= {*ORDER, *about_pairs}
 
 
 @pytest.mark.parametrize("name", ["identified", "folded", "given u"])

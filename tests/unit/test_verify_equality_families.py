@@ -171,3 +171,44 @@ def law_of(name, natural, location):
     size = -2 * natural[1]  # shape lambda, mean mu with lambda / (2 mu^2) = -natural[0]
     mean = np.sqrt(size / (-2 * natural[0]))
     return stats.invgauss(mean / size, scale=size)
+
+
+#: phi(z) = z below 0 and 2z above, as an expression; the law of the latent before phi has the factor phi' = 1 or 2.
+PHI = "(z + Max(z, 0))"
+BEND = {"breaks": [0], "slopes": [1, 2], "intercepts": [0, 0]}
+RELATIONS = {
+    "Lemma G.1": ([PHI, f"{PHI}**2"], [[1, 0], [0, 1]], [0, 0], lambda a, b: (a, b)),
+    "mixed": ([f"2*{PHI} + {PHI}**2 + 1", f"{PHI}**2"], [[2, 1], [0, 1]], [1, 0], lambda a, b: (a / 2, b - a / 2)),
+}
+
+
+def bent_pair(name):
+    """A normal law given u behind phi, written with statistics of its own: T_a = A T_b(phi) + c."""
+    statistics, matrix, shift, parameters = RELATIONS[name]
+    natural = [(Fraction(1), Fraction(-1)), (Fraction(0), Fraction(-1, 2))]
+    second = Model(ConditionalPrior("normal", [[list(v)] for v in natural]), CURVE)
+    first = Model(ConditionalPrior("custom", [[list(parameters(*v))] for v in natural], statistics=statistics,
+                                   base="1 + Heaviside(z)"),
+                  PiecewiseAffineMap([0, 1], [[1, 0], [2, 2], [0, 4]], [[0, 0], [0, 0], [2, -2]]))
+    return first, second, {**BEND, "matrix": matrix, "shift": shift}
+
+
+@pytest.mark.parametrize("name", RELATIONS)
+def test_statistics_along_a_change(name):
+    first, second, data = bent_pair(name)
+    assert refusal("equivalence.statistics", first, second=second, **data) is None
+    for place in [(key, *p) for key in data for p in numbers({key: data[key]}[key])]:
+        wrong = changed(data, place, lambda v: v + Fraction(1, 8))
+        assert not accepted("equivalence.statistics", first, second=second, **wrong), place
+    for matrix in ([[1]], [[1, 0]], [[0, 0], [0, 0]], "x", [[1, 0], [0]]):
+        assert not accepted("equivalence.statistics", first, second=second, **{**data, "matrix": matrix})
+    assert not accepted("equivalence.statistics", second, second=first, **data)
+
+
+def test_relations_of_dependent_statistics_need_an_invertible_matrix():
+    """T = (z, 2 z) on both sides: the identity relates them, and so does a singular matrix, which does not count."""
+    item = Model(ConditionalPrior("custom", [[[1, 0]], [[0, 1]]], statistics=["z", "2*z"], base="exp(-z**2)"), CURVE)
+    data = {"breaks": [], "slopes": [1], "intercepts": [0], "shift": [0, 0]}
+    assert accepted("equivalence.statistics", item, second=item, **data, matrix=[[1, 0], [0, 1]])
+    assert accepted("equivalence.statistics", item, second=item, **data, matrix=[[-1, 1], [0, 1]])
+    assert not accepted("equivalence.statistics", item, second=item, **data, matrix=[[1, 0], [2, 0]])
