@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +11,18 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 import ident_theory as it
-from ident_theory.cli import main as cli
 from ident_theory.examples import example_text
 from ident_theory.models import AffineChange
 
 
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+@pytest.fixture(autouse=True)
+def _folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ident-theory", "align", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
 
-    return call
+@pytest.fixture
+def align(run):
+    return lambda *words: run("align", *words)
 
 
 @pytest.fixture
@@ -70,8 +64,8 @@ def strong_value(a: np.ndarray, b: np.ndarray, correlation: str = "pearson") -> 
     return float(table[rows, columns].mean())
 
 
-def test_a_permutation_with_signs_is_found(run, files):
-    code, text, err = run("truth.npz", "swapped.npz", "--json", "out.json")
+def test_a_permutation_with_signs_is_found(align, files):
+    code, text, err = align("truth.npz", "swapped.npz", "--json", "out.json")
     assert (code, err) == (0, "")
     assert text.startswith("A: truth.npz\nB: swapped.npz\nstrong MCC 0.9")
     assert "in sample, 400 observations" in " ".join(text.split())
@@ -92,8 +86,8 @@ def test_a_permutation_with_signs_is_found(run, files):
 
 
 @pytest.mark.parametrize("correlation", ["pearson", "spearman"])
-def test_other_files_and_correlations(run, files, correlation):
-    code, text, _ = run("truth.npz", "plain.npy", "--correlation", correlation, "--json", "out.json")
+def test_other_files_and_correlations(align, files, correlation):
+    code, text, _ = align("truth.npz", "plain.npy", "--correlation", correlation, "--json", "out.json")
     assert code == 0
     assert f"({correlation.capitalize()}, 4 dimensions" in text
     other = files["swapped"].astype(np.float32).astype(float)
@@ -101,9 +95,9 @@ def test_other_files_and_correlations(run, files, correlation):
         strong_value(files["truth"], other, correlation), abs=1e-12)
 
 
-def test_weak_alignment_held_out(run, files):
+def test_weak_alignment_held_out(align, files):
     words = ("mixed.npz", "other.npz", "--metric", "mcc-weak", "--split", "half", "--json", "out.json")
-    code, text, _ = run(*words)
+    code, text, _ = align(*words)
     assert code == 0
     assert "aligned on 200 observations, scored on 200 others" in " ".join(text.split())
     assert "biased" not in text
@@ -111,15 +105,15 @@ def test_weak_alignment_held_out(run, files):
     assert first["value"] > 0.97
     assert first["in_sample"] is False
     assert first["value"] > strong_value(files["mixed"], files["other"]) + 0.1
-    assert run(*words)[1] == text, "one seed, one answer"
-    run(*words, "--seed", "1")
+    assert align(*words)[1] == text, "one seed, one answer"
+    align(*words, "--seed", "1")
     assert written()["result"]["value"] != first["value"]
 
 
-def test_canonical_correlations(run, files):
+def test_canonical_correlations(align, files):
     from sklearn.cross_decomposition import CCA
 
-    code, text, _ = run("mixed.npz", "other.npz", "--metric", "cca", "--json", "out.json", "--dimension", "3")
+    code, text, _ = align("mixed.npz", "other.npz", "--metric", "cca", "--json", "out.json", "--dimension", "3")
     assert code == 0
     assert "3 canonical correlations, mean 0.9" in text
     found = written()["result"]
@@ -131,8 +125,9 @@ def test_canonical_correlations(run, files):
     assert x.std(axis=0, ddof=1) == pytest.approx(np.ones(3), abs=1e-10)
 
 
-def test_all_pairs_of_runs(run, files):
-    code, text, _ = run("truth.npz", "swapped.npz", "mixed.npz", "other.npz", "--json", "out.json", "--figure", "p.svg")
+def test_all_pairs_of_runs(align, files):
+    runs = ("truth.npz", "swapped.npz", "mixed.npz", "other.npz")
+    code, text, _ = align(*runs, "--json", "out.json", "--figure", "p.svg")
     assert code == 0
     assert "strong MCC over 6 pairs of 4 runs" in text
     assert "interval [" in text
@@ -146,7 +141,7 @@ def test_all_pairs_of_runs(run, files):
     assert Path("p.svg").read_text().startswith("<?xml")
 
 
-def test_the_affine_distance_of_two_priors(run, tmp_path):
+def test_the_affine_distance_of_two_priors(align, tmp_path):
     prior = it.GaussianMixture([0.5, 0.3, 0.2], [[0, 0], [3, 1], [-2, 2]], [[1, 0.5], [0.4, 2], [1, 1]])
     h = AffineChange([[2, "1/3"], [0, -1]], [1, 0])
     moved = h.carry(prior)
@@ -154,18 +149,18 @@ def test_the_affine_distance_of_two_priors(run, tmp_path):
     Path("a.json").write_text(it.to_json(it.Model(prior, decoder)))
     np.savez("b.npz", weights=moved.weights, means=moved.means, covariances=moved.covariances)
     Path("c.json").write_text(it.to_json(it.Model(moved, decoder)))
-    code, text, err = run("a.json", "c.json", "--metric", "affine-distance", "--json", "out.json")
+    code, text, err = align("a.json", "c.json", "--metric", "affine-distance", "--json", "out.json")
     assert (code, err) == (0, "")
     assert "affine distance 0\n" in text
     assert "h_1(z) = 2 z_1 + 1/3 z_2 + 1\nh_2(z) = -z_2" in text
     assert written()["result"]["matrix"] == h.matrix.tolist()
     # The .npz holds the moved mixture rounded to float64: the distance is that of the rounding.
-    code, text, _ = run("a.json", "b.npz", "--metric", "affine-distance", "--json", "out.json")
+    code, text, _ = align("a.json", "b.npz", "--metric", "affine-distance", "--json", "out.json")
     assert code == 0
     assert written()["result"]["value"] < 1e-8
     other = it.GaussianMixture([0.5, 0.5], [[0, 0], [3, 1]], [[1, 1], [0.4, 2]])
     np.savez("d.npz", weights=other.weights, means=other.means, covariances=other.covariances)
-    code, text, _ = run("a.json", "d.npz", "--metric", "affine-distance", "--json", "out.json")
+    code, text, _ = align("a.json", "d.npz", "--metric", "affine-distance", "--json", "out.json")
     assert code == 0
     result = written()["result"]
     # Independent value: the L2 distance on a grid at the map that was found, to the error of the grid.
@@ -180,25 +175,25 @@ def test_the_affine_distance_of_two_priors(run, tmp_path):
     assert "upper bound of the minimum" in " ".join(text.split())
 
 
-def test_keys(run, files):
-    assert run("single.npz", "truth.npz")[0] == 0, "the only array besides labels"
-    code, text, _ = run("named.npz", "plain.npy", "--key", "first")
+def test_keys(align, files):
+    assert align("single.npz", "truth.npz")[0] == 0, "the only array besides labels"
+    code, text, _ = align("named.npz", "plain.npy", "--key", "first")
     assert code == 0
     assert "strong MCC 0.9" in text
 
 
-def test_latents_that_do_not_vary(run, files):
-    code, text, err = run("truth.npz", "constant.npz", "--json", "out.json")
+def test_latents_that_do_not_vary(align, files):
+    code, text, err = align("truth.npz", "constant.npz", "--json", "out.json")
     assert (code, text) == (2, "")
     assert "constant.npz: expected latents that vary, found constant columns 3 of 4" in err
-    code, text, _ = run("truth.npz", "constant.npz", "--constant", "zero", "--json", "out.json")
+    code, text, _ = align("truth.npz", "constant.npz", "--constant", "zero", "--json", "out.json")
     assert code == 0
     assert "score 0, as asked" in text
     assert written()["result"]["value"] == pytest.approx(0.75, abs=1e-12)
-    code, _, err = run("truth.npz", "constant.npz", "--metric", "mcc-weak")
+    code, _, err = align("truth.npz", "constant.npz", "--metric", "mcc-weak")
     assert code == 2
     assert "numerical ranks 4 (truth.npz) and 3 (constant.npz)" in err
-    code, text, _ = run("truth.npz", "constant.npz", "--metric", "mcc-weak", "--dimension", "3")
+    code, text, _ = align("truth.npz", "constant.npz", "--metric", "mcc-weak", "--dimension", "3")
     assert code == 0
     assert "3 dimensions" in text
 
@@ -237,12 +232,12 @@ def test_latents_that_do_not_vary(run, files):
     (["ivae.toml", "ivae.toml", "--metric", "affine-distance"], ["ivae.toml: expected a Gaussian mixture"]),
     (["mixture.npz", "mixture.npz", "--metric", "affine-distance"], ["mixture.npz", "weights"]),
 ])
-def test_bad_input(run, files, tmp_path, words, messages):
+def test_bad_input(align, files, tmp_path, words, messages):
     (tmp_path / "folder.npz").mkdir()
     (tmp_path / "ivae.toml").write_text(example_text("gin_three_clusters"))
     np.savez(tmp_path / "mixture.npz", weights=[0.5, 0.6], means=[[0.0], [1.0]], covariances=[[[1.0]], [[1.0]]])
     before = {item: item.stat().st_mtime_ns for item in tmp_path.iterdir()}
-    code, text, err = run(*words)
+    code, text, err = align(*words)
     assert (code, text) == (2, "")
     assert "Traceback" not in err
     for message in messages:
@@ -252,28 +247,28 @@ def test_bad_input(run, files, tmp_path, words, messages):
 
 @pytest.mark.parametrize("words", [["--metric", "mcc-strong"], ["--metric", "mcc-weak", "--split", "half"],
                                    ["--metric", "cca", "--dimension", "1"]])
-def test_a_figure(run, files, words):
+def test_a_figure(align, files, words):
     from matplotlib.image import imread
 
-    code, text, err = run("mixed.npz", "other.npz", *words, "--figure", "deep/picture.png")
+    code, text, err = align("mixed.npz", "other.npz", *words, "--figure", "deep/picture.png")
     assert (code, err) == (0, "")
     assert "drawn in deep/picture.png" in text
     picture = imread("deep/picture.png")
     assert (picture[:, :, :3].min(axis=2) < 0.5).mean() > 0.005, "the picture is not blank"
     first = Path("deep/picture.png").read_bytes()
-    run("mixed.npz", "other.npz", *words, "--figure", "deep/picture.png")
+    align("mixed.npz", "other.npz", *words, "--figure", "deep/picture.png")
     assert Path("deep/picture.png").read_bytes() == first
 
 
-def test_labels_that_differ_are_told(run, files):
+def test_labels_that_differ_are_told(align, files):
     np.savez("shuffled.npz", z=files["mixed"], labels=np.load("truth.npz")["labels"][::-1])
-    code, _, err = run("truth.npz", "shuffled.npz", "--figure", "x.png")
+    code, _, err = align("truth.npz", "shuffled.npz", "--figure", "x.png")
     assert code == 0
     assert "labels differ between truth.npz and shuffled.npz; are these the same observations" in " ".join(err.split())
 
 
-def test_files_of_one_name_are_told_apart(run, files, tmp_path):
+def test_files_of_one_name_are_told_apart(align, files, tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "truth.npz").write_bytes((tmp_path / "mixed.npz").read_bytes())
-    _, text, _ = run("truth.npz", "b/truth.npz")
+    _, text, _ = align("truth.npz", "b/truth.npz")
     assert text.startswith("A: truth.npz\nB: b/truth.npz\n")

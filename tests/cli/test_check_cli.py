@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from ident_theory.cli import main as cli
 from ident_theory.cli.check import parse_budget, parse_equivalence
 from ident_theory.conditions.check import check
 from ident_theory.errors import InputError
@@ -26,18 +24,6 @@ type = "relu_network"
 weights = {weights}
 biases = {biases}
 """
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ident-theory", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

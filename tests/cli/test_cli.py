@@ -36,15 +36,6 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    """The whole command, exit code included, without a new process."""
-    monkeypatch.setattr(sys, "argv", ["ident-theory", *map(str, words)])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    printed = capsys.readouterr()
-    return int(caught.value.code or 0), printed.out, printed.err
-
-
 def test_help_is_quick_and_light():
     script = ("import sys; sys.argv = ['ident-theory', '--help']\n"
               "from ident_theory.cli.main import main\n"
@@ -75,10 +66,9 @@ def test_version():
 
 
 @pytest.mark.parametrize(("store", "form"), [("nc", "png"), ("json", "svg")])
-def test_slices_and_planes_are_drawn_and_stored(model, tmp_path, monkeypatch, capsys, store, form):
+def test_slices_and_planes_are_drawn_and_stored(model, tmp_path, store, form, run):
     out = tmp_path / "out" / "deep"
-    code, printed, error = run(
-        monkeypatch, capsys, "landscape", model, "--slice", "prior.means[0]", "--slice", "noise.std",
+    code, printed, error = run("landscape", model, "--slice", "prior.means[0]", "--slice", "noise.std",
         "--plane", "decoder.weights[1][0,1], noise.std", "--range", 0.2, 1.5, "--points", 5, "--out", out,
         "--store", store, "--format", form)
     assert (code, error) == (0, "")
@@ -93,7 +83,7 @@ def test_slices_and_planes_are_drawn_and_stored(model, tmp_path, monkeypatch, ca
     assert start in (b"\x89PNG\r", b"<?xml")
 
 
-def test_negative_ranges_data_and_truth(model, tmp_path, monkeypatch, capsys):
+def test_negative_ranges_data_and_truth(model, tmp_path, run):
     rng = np.random.default_rng(0)
     x = np.abs(rng.normal(size=50))
     files = {".npy": lambda path: np.save(path, x), ".npz": lambda path: np.savez(path, x=x),
@@ -102,8 +92,7 @@ def test_negative_ranges_data_and_truth(model, tmp_path, monkeypatch, capsys):
     values = []
     for suffix, write in files.items():
         write(tmp_path / f"data{suffix}")
-        code, printed, _ = run(
-            monkeypatch, capsys, "landscape", model, "--slice", "prior.means[0]", "--range", -2, -1, "--points", 3,
+        code, printed, _ = run("landscape", model, "--slice", "prior.means[0]", "--range", -2, -1, "--points", 3,
             "--data", tmp_path / f"data{suffix}", "--truth", model, "--out", tmp_path / suffix, "--store", "json")
         assert code == 0
         assert "truth on the data" in printed
@@ -111,15 +100,15 @@ def test_negative_ranges_data_and_truth(model, tmp_path, monkeypatch, capsys):
     assert np.allclose(values, values[0], rtol=1e-12)
 
 
-def test_law(model, tmp_path, monkeypatch, capsys):
-    code, printed, _ = run(monkeypatch, capsys, "law", model, "--at", -0.5, "--at", "1e3")
+def test_law(model, tmp_path, run):
+    code, printed, _ = run("law", model, "--at", -0.5, "--at", "1e3")
     assert code == 0
     for words in ("closed form", "pieces of the decoder: 2", "atoms: none", "entropy: ", "x = -0.5", "x = 1000",
                   "proven to lie in"):
         assert words in printed
     flat = tmp_path / "flat.toml"
     flat.write_text(MODEL.replace("[[2, 1]]", "[[2, 0]]").split("[noise]")[0])
-    code, printed, _ = run(monkeypatch, capsys, "law", flat)
+    code, printed, _ = run("law", flat)
     assert code == 0
     assert "atom at 0: probability 0.5" in printed
 
@@ -138,11 +127,11 @@ BAD_MODELS = [
 
 
 @pytest.mark.parametrize(("old", "new", "words"), BAD_MODELS)
-def test_bad_models_are_refused_and_nothing_is_written(model, tmp_path, monkeypatch, capsys, old, new, words):
+def test_bad_models_are_refused_and_nothing_is_written(model, tmp_path, old, new, words, run):
     assert old in MODEL
     model.write_text(MODEL.replace(old, new))
     for command in (["landscape", model, "--slice", "noise.std", "--out", tmp_path / "out"], ["law", model]):
-        code, printed, error = run(monkeypatch, capsys, *command)
+        code, printed, error = run(*command)
         assert (code, printed) == (2, "")
         assert words in error
         assert "Traceback" not in error
@@ -170,7 +159,7 @@ def test_bad_models_are_refused_and_nothing_is_written(model, tmp_path, monkeypa
     (["--slice", "noise.std", "--out", "model.toml"], "is a file"),
     (["--slices", "noise.std"], "--slices"),
 ])
-def test_bad_options_are_refused_and_nothing_is_written(model, tmp_path, monkeypatch, capsys, words, message):
+def test_bad_options_are_refused_and_nothing_is_written(model, tmp_path, monkeypatch, words, message, run):
     monkeypatch.chdir(tmp_path)
     Path("empty.csv").write_text("")
     Path("words.csv").write_text("x\n1\nthree\n")
@@ -178,31 +167,31 @@ def test_bad_options_are_refused_and_nothing_is_written(model, tmp_path, monkeyp
     np.save("nan.npy", [0.0, np.nan])
     np.save("wide.npy", np.zeros((4, 2)))
     before = sorted(Path().iterdir())
-    code, _, error = run(monkeypatch, capsys, "landscape", "model.toml", *words)
+    code, _, error = run("landscape", "model.toml", *words)
     assert code == 2
     assert message in error
     assert "Traceback" not in error
     assert sorted(Path().iterdir()) == before
 
 
-def test_bad_points_of_a_law(model, monkeypatch, capsys):
+def test_bad_points_of_a_law(model, run):
     for point in ("abc", "nan", "1,2"):
-        code, printed, error = run(monkeypatch, capsys, "law", model, "--at", point)
+        code, printed, error = run("law", model, "--at", point)
         assert (code, printed) == (2, "")
         assert point in error
 
 
-def test_other_settings_need_no_resume(model, tmp_path, monkeypatch, capsys):
+def test_other_settings_need_no_resume(model, tmp_path, run):
     common = ["landscape", model, "--plane", "prior.means[0],noise.std", "--range", 0.5, 1, "--out", tmp_path / "out"]
-    assert run(monkeypatch, capsys, *common, "--points", 3)[0] == 0
-    code, _, error = run(monkeypatch, capsys, *common, "--points", 4)
+    assert run(*common, "--points", 3)[0] == 0
+    code, _, error = run(*common, "--points", 4)
     assert code == 2
     assert "3 points over [0.5, 1]" in error
     assert "--no-resume" in error
-    assert run(monkeypatch, capsys, *common, "--points", 4, "--no-resume")[0] == 0
+    assert run(*common, "--points", 4, "--no-resume")[0] == 0
 
 
-def test_what_cannot_be_computed_is_told_apart_from_bad_input(model, tmp_path, monkeypatch, capsys):
+def test_what_cannot_be_computed_is_told_apart_from_bad_input(model, tmp_path, run):
     model.write_text("""[prior]
 weights = [1]
 means = [[0, 0]]
@@ -212,14 +201,14 @@ type = "relu_network"
 weights = [[[1, 0], [0, 1], [1, 1]]]
 biases = [[0, 0, 0]]
 """)
-    code, printed, error = run(monkeypatch, capsys, "landscape", model, "--slice", "prior.means[0][0]", "--out",
+    code, printed, error = run("landscape", model, "--slice", "prior.means[0][0]", "--out",
                                tmp_path / "out")
     assert (code, printed) == (3, "")
     assert "surface" in error
     assert not (tmp_path / "out").exists()
 
 
-def test_repairs_are_told(model, monkeypatch, capsys):
+def test_repairs_are_told(model, run):
     """Rounded thirds are divided by their sum, and the user hears of it."""
     model.write_text("""[prior]
 weights = [0.3333333333, 0.3333333333, 0.3333333333]
@@ -231,6 +220,6 @@ breakpoints = []
 slopes = [1]
 intercepts = [0]
 """)
-    code, _, error = run(monkeypatch, capsys, "law", model)
+    code, _, error = run("law", model)
     assert code == 0
     assert "repaired: prior.weights: divided by their sum" in error

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import ident_theory as it
-from ident_theory.cli import main as cli
 from ident_theory.cli.compare import Relation, relation_status
 from ident_theory.conditions.lattice import Equivalence
 from ident_theory.conditions.relation import equivalence
@@ -31,18 +29,9 @@ def moved(model: it.Model, change: AffineChange) -> it.Model:
     return it.Model(change.carry(model.prior), change.precompose(model.decoder), model.noise)
 
 
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+@pytest.fixture(autouse=True)
+def _folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ident-theory", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 def store(name: str, model: it.Model) -> str:

@@ -47,18 +47,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """The whole command, exit code included, without a new process."""
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["ident-theory", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
-    return run
-
-
-@pytest.fixture
 def small_tiles(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four functions, one a tile: 0, both rectifiers, and the absolute value."""
     monkeypatch.setattr(exhaustive, "TILE_SECONDS", 0.0)

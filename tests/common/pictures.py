@@ -23,6 +23,7 @@ def _words(figure: Figure) -> list[Any]:
                 low, high = min(low, high), max(low, high)
                 ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
                 found += [label for tick in ticks for label in (tick.label1, tick.label2)]
+        found += [] if axes.axison else list(axes.texts)
     return [item for item in found if item.get_visible() and (not hasattr(item, "get_text") or item.get_text())]
 
 

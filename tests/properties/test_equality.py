@@ -152,7 +152,7 @@ def test_models_with_different_numbers_of_latents():
 
 def test_unrelated_models():
     """Small integers, so that some of them are equal by accident; both orders say the same."""
-    for seed in range(100):
+    for seed in range(60):
         rng = Random(seed)
         m = rng.choice((1, 1, 1, 2))
         n = rng.randint(m, m + 1)
@@ -325,8 +325,8 @@ def test_singular_components_and_kinks():
 
 
 def test_one_part_in_ten_to_the_thirty():
-    for m in (1, 2):
-        for seed in range(20):
+    for m, seeds in ((1, range(20)), (2, range(8))):
+        for seed in seeds:
             rng = Random(seed)
             pair = equivalent_pair(rng, m=m, n=m, steps=0)
             changed, where = perturbed(rng, pair.second, Fraction(1, 10**30))

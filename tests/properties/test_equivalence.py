@@ -131,8 +131,8 @@ def run(seeds: range, m: int, **options) -> Counter:
 
 
 def test_one_latent():
-    seen = run(range(60), 1)
-    assert seen["one map"] > 30
+    seen = run(range(40), 1)
+    assert seen["one map"] > 20
     assert seen["undecided"] == 0
 
 
@@ -218,7 +218,7 @@ def test_equal_laws_without_a_map():
 
 def test_a_proof_for_another_pair_is_rejected():
     rejected = 0
-    for seed in range(24):
+    for seed in range(16):
         rng = Random(seed)
         pair = equivalent_pair(rng, m=rng.choice((1, 2)))
         found = checked(pair.first, pair.second)

@@ -170,7 +170,7 @@ def test_affine_copies_have_distance_zero():
 
 
 def test_the_distance_is_that_of_the_map_and_symmetric():
-    for seed in range(4):
+    for seed in range(3):
         rng = Random(seed)
         m = rng.choice((1, 2))
         first, second = (random_prior(rng, m, singular=False) for _ in range(2))
@@ -185,7 +185,7 @@ def test_the_distance_is_that_of_the_map_and_symmetric():
 
 def test_the_distance_beats_a_grid_on_the_line():
     """No map z -> s z + t of a fine grid comes below it."""
-    for seed in range(3):
+    for seed in range(2):
         rng = Random(seed)
         first, second = (random_prior(rng, 1, singular=False) for _ in range(2))
         found = float(affine_distance(first, second))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 import pytest
 import sympy
+from common.pictures import check_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,27 +57,7 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_no_words_overlap_or_leave_the_picture(name):
-    figure = check_figure(check(MODELS[name], budget=5), name)
-    figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()
-    texts = [figure._suptitle, *figure.legends]
-    for axes in figure.axes:
-        texts += [axes.title, axes._left_title, axes._right_title, axes.xaxis.label, axes.yaxis.label]
-        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-            if axes.axison:  # ticks out of view exist, but are not drawn
-                texts += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-                texts += [tick.label2 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-        texts += [] if axes.axison else list(axes.texts)
-    shown = [t for t in texts if t.get_visible() and (not hasattr(t, "get_text") or t.get_text())]
-    boxes = [(t, t.get_window_extent(renderer)) for t in shown]
-    for text, box in boxes:
-        assert box.x0 >= -1, text
-        assert box.x1 <= figure.bbox.x1 + 1, text
-        assert box.y0 >= -1, text
-        assert box.y1 <= figure.bbox.y1 + 1, text
-    for (one, a), (two, b) in combinations(boxes, 2):
-        across, up = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
-        assert min(across, up) < 2, (one, two)  # pixels
+    check_words(check_figure(check(MODELS[name], budget=5), name))
 
 
 @pytest.mark.parametrize("name", ["absolute_value", "example4_f", "fold", "plane to plane"])
