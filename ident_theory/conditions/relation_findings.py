@@ -76,8 +76,10 @@ def _not_related(first: Model, second: Model, kind: Equivalence, maps: Maps, dec
     condition = condition_of(kind)
     if not maps.complete:
         return finding(condition, Status.UNKNOWN, f"no such map was found, but others are not excluded: {maps.reason}")
-    return _excluded(first, second, kind, f"none of the {len(maps.changes)} affine maps that relate the models is of "
-                     "this kind", decoders)
+    count = len(maps.changes)
+    reason = "the only affine map that relates the models is not of this kind" if count == 1 else \
+        f"none of the {count} affine maps that relate the models is of this kind"
+    return _excluded(first, second, kind, reason, decoders)
 
 
 def _excluded(first: Model, second: Model, kind: Equivalence, reason: str, decoders: Changes | None) -> Finding:

@@ -170,9 +170,9 @@ def test_affine_copies_have_distance_zero():
 
 
 def test_the_distance_is_that_of_the_map_and_symmetric():
-    for seed in range(3):
+    for seed in range(2):
         rng = Random(seed)
-        m = rng.choice((1, 2))
+        m = seed + 1
         first, second = (random_prior(rng, m, singular=False) for _ in range(2))
         one, other = affine_distance(first, second), affine_distance(second, first)
         assert float(one) == pytest.approx(float(other), abs=1e-9)
@@ -185,14 +185,14 @@ def test_the_distance_is_that_of_the_map_and_symmetric():
 
 def test_the_distance_beats_a_grid_on_the_line():
     """No map z -> s z + t of a fine grid comes below it."""
-    for seed in range(2):
+    for seed in (0, 1):
         rng = Random(seed)
         first, second = (random_prior(rng, 1, singular=False) for _ in range(2))
         found = float(affine_distance(first, second))
         centers = [float(p.weights @ p.means[:, 0]) for p in (first, second)]
         deviations = [np.sqrt(float(p.weights @ (p.covariances[:, 0, 0] + (p.means[:, 0] - center) ** 2)))
                       for p, center in zip((first, second), centers, strict=True)]
-        for factor, sign, step in itertools.product(np.geomspace(0.2, 5, 21), (1, -1), np.linspace(-2, 2, 21)):
+        for factor, sign, step in itertools.product(np.geomspace(0.2, 5, 13), (1, -1), np.linspace(-2, 2, 13)):
             s = sign * factor * deviations[1] / deviations[0]
             t = centers[1] + step * deviations[1] - s * centers[0]
             image = GaussianMixture(first.weights, first.means * s + t, first.covariances * s * s)
@@ -470,7 +470,7 @@ def tables(laws: Sequence[Sequence]) -> set:
 def test_against_all_tables():
     """Small mixtures with many coincidences: HOLDS exactly when one table satisfies P3, and then that one."""
     seen: Counter = Counter()
-    for seed in range(400):
+    for seed in range(250):
         rng = Random(seed)
         count, m = rng.choice((2, 3, 4, 4, 4, 5, 6)), rng.randint(1, 4)
         laws = [[(rng.randint(0, 2), rng.choice((1, 1, 2))) for _ in range(m)] for _ in range(count)]
@@ -496,7 +496,7 @@ def test_against_all_tables():
                                             for state in range(found.states[i])))
                 for i, near in enumerate(found.neighbourhoods))
             assert partitions in truth
-    assert min(seen[Status.HOLDS], seen[Status.FAILS]) > 50
+    assert min(seen[Status.HOLDS], seen[Status.FAILS]) > 30
 
 
 def test_perturbed_laws_are_refused():
