@@ -139,7 +139,8 @@ def equality_table(rows) -> str:
     lines = ["| decoders, random weights, four components | pieces | equal in law: decided | verified | different: "
              "decided, with | map found | verified |", "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for size in sizes:
-        pieces = rows.get(f"{size}, equal", (0, {"pieces": ""}))[1]["pieces"]
+        count = rows.get(f"{size}, equal", (0, {"pieces": None}))[1]["pieces"]
+        pieces = "" if count is None else f"{count:,}"
         proof = rows.get(f"{size}, different", (0, {"proof": ""}))[1]["proof"]
         different = f"{cell(size, 'different')} {proof}".strip()
         lines.append(f"| {size} | {pieces} | {cell(size, 'equal')} | {cell(size, 'equal verified')} | {different} | "
