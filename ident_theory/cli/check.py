@@ -199,7 +199,7 @@ def _with_prior(place: str, path: Path) -> Model:
 def _print(report: Report) -> None:
     from rich.console import Console
 
-    from ident_theory.report.check_text import finding_table, finding_text, outcome_text
+    from ident_theory.report.check_text import check_text, finding_table, outcome_text
 
     console = Console()
     if console.is_terminal:
@@ -207,4 +207,4 @@ def _print(report: Report) -> None:
         typer.echo()
         typer.echo(outcome_text(report, console.width))
     else:
-        typer.echo(f"{finding_text(report)}\n\n{outcome_text(report)}")
+        typer.echo(check_text(report))

@@ -11,7 +11,6 @@ where the latents of component j are coupled by one standard normal :math:`\xi`,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from flint import arb, fmpq, fmpq_mat
@@ -117,8 +116,3 @@ def _piece_changes(decoder: PiecewiseAffineMap, mean: arb, variance: fmpq) -> ar
         shifted = (slack * (1 + arb(ULP)) + abs(t - mean) * arb(ULP)) / sigma
         total += shifted / (2 * arb.pi()).sqrt()
     return total.min(arb(1))
-
-
-def exceeds(gap: arb, effects: arb) -> bool:
-    """Whether a distance of densities is larger than what rounding can do."""
-    return bool(gap.is_finite() and effects.is_finite() and gap > effects) and not math.isnan(float(gap.mid()))

@@ -48,14 +48,6 @@ class LawParts:
         return nonzero(self.planes), nonzero(self.lines), nonzero(self.atoms)
 
 
-def plane_law_key(cells: Sequence[PlaneCell], components: Sequence[Component]) -> Hashable:
-    """What the law of f(Z) consists of, for Z in the plane under a Gaussian mixture: equal keys mean equal laws.
-
-    See `plane_law` for what it records and for what unequal keys mean.
-    """
-    return plane_law(cells, components).key()
-
-
 def plane_law(cells: Sequence[PlaneCell], components: Sequence[Component]) -> LawParts:
     r"""The law of f(Z) as formal sums, cf. `laws.identity.law_key` for one latent.
 

@@ -18,7 +18,7 @@ from ident_theory.geometry.plane import plane_cells
 from ident_theory.laws.equality_noiseless import PlaneWeights
 from ident_theory.laws.identity import law_key
 from ident_theory.laws.line_terms import components_of as line_components
-from ident_theory.laws.plane_identity import carrier, plane_law, plane_law_key
+from ident_theory.laws.plane_identity import carrier, plane_law
 from ident_theory.laws.plane_identity_masses import number, total
 from ident_theory.laws.plane_scalar import _log_prior_mass
 from ident_theory.laws.plane_terms import components_of
@@ -51,7 +51,7 @@ def change(rng: Random) -> AffineChange:
 
 
 def key(prior: GaussianMixture, f: ReLUNetwork):
-    return plane_law_key(plane_cells(f), components_of(prior))
+    return plane_law(plane_cells(f), components_of(prior)).key()
 
 
 def rewritten(rng: Random, f: ReLUNetwork) -> ReLUNetwork:
