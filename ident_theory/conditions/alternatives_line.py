@@ -18,8 +18,8 @@ from ident_theory.conditions.alternatives_candidate import (
     parts_of,
     plain,
 )
-from ident_theory.exact.rationals import format_exact
-from ident_theory.geometry.line import LinePieces, fraction, line_pieces, point_inside, rational
+from ident_theory.exact.rationals import format_exact, fraction, rational
+from ident_theory.geometry.line import LinePieces, line_pieces, point_inside
 from ident_theory.geometry.stretches import stretches
 from ident_theory.laws.identity import Relation, compare, law_key
 from ident_theory.laws.line_terms import Component, components_of

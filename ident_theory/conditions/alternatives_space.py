@@ -16,7 +16,7 @@ from ident_theory.conditions.alternatives_candidate import (
     flipped,
     ignored_direction,
 )
-from ident_theory.geometry.line import fraction, rational
+from ident_theory.exact.rationals import fraction, rational
 from ident_theory.geometry.same_function import difference_at
 from ident_theory.models import AffineChange, DeclaredMap, GaussianMixture, Model, PiecewiseAffineMap, ReLUNetwork
 from ident_theory.models.value import ExactArray

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from flint import fmpq, fmpq_mat
+from flint import fmpq_mat
 
 from ident_theory.conditions.l_matrix_choice import (
     choose_points,
@@ -18,7 +18,7 @@ from ident_theory.conditions.l_matrix_statistics import degeneracy_test, needed_
 from ident_theory.conditions.l_matrix_words import Missing, missing_count, missing_directions, summary
 from ident_theory.errors import InputError
 from ident_theory.exact.findings import Certificate, Finding, Witness
-from ident_theory.exact.rationals import format_exact
+from ident_theory.exact.rationals import format_exact, rational
 from ident_theory.exact.verify_matrices import LARGEST_LEVEL
 from ident_theory.models.conditional import ConditionalPrior
 from ident_theory.models.value import plain_numbers
@@ -108,7 +108,7 @@ def _holds(prior: ConditionalPrior, points: tuple[int, ...], details: dict[str, 
     size = prior.latent_dim * prior.k
     details |= {"rank": size, "points": list(points), **margins(prior, points)}
     if size <= _LARGEST_WRITTEN:
-        rows = [[fmpq(item.numerator, item.denominator) for item in row] for row in l_matrix(prior, points)]
+        rows = [[rational(item) for item in row] for row in l_matrix(prior, points)]
         determinant = fmpq_mat(rows).det()
         details["determinant"] = format_exact(Fraction(int(determinant.p), int(determinant.q)))
     condition = details["condition_number"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ident_theory.exact.findings import Certificate, Finding, Witness
 from ident_theory.models.mixture import GaussianMixture
 from ident_theory.numerics import Evidence, Status
+from ident_theory.recovery.graph_tables import labelled
 
 Labels = NDArray[np.int64]
 
@@ -34,12 +35,9 @@ class HiddenTable:
     def __init__(self, prior: GaussianMixture) -> None:
         self.prior, self.states = prior, prior.states
         self.live = np.array([w > 0 for w in prior.weights_exact]).reshape(self.states)
-        self.labels: Labels = np.empty((prior.latent_dim, prior.n_components), dtype=np.int64)
-        for t in range(prior.latent_dim):
-            codes: dict[Any, int] = {}
-            self.labels[t] = [codes.setdefault((mean, variance), len(codes)) for mean, variance
-                              in zip(prior.means_exact[:, t], prior.covariances_exact[:, t, t], strict=True)]
-        self.labels = self.labels.reshape(prior.latent_dim, *self.states)
+        laws = [list(zip(prior.means_exact[:, t], prior.covariances_exact[:, t, t], strict=True))
+                for t in range(prior.latent_dim)]
+        self.labels: Labels = labelled(laws).reshape(prior.latent_dim, *self.states)
 
     @property
     def k(self) -> int:

@@ -11,10 +11,10 @@ from flint import fmpq, fmpq_mat
 from ident_theory.conditions.relation_priors import as_mixture, marked, mixture_key
 from ident_theory.exact.pair_equivalence import covariance_of, mean_of
 from ident_theory.exact.pair_trees import Mixture
+from ident_theory.exact.rationals import fraction, rational
 from ident_theory.geometry.cell_images import OutOfTime
 from ident_theory.geometry.cells import Cell
 from ident_theory.geometry.changes import cells_in_time
-from ident_theory.geometry.line import fraction, rational
 from ident_theory.geometry.same_function import same_function
 from ident_theory.models import AffineChange, Model, ReLUNetwork
 from ident_theory.numerics import Stopwatch

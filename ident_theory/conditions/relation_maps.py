@@ -11,9 +11,10 @@ from ident_theory.conditions.relation_priors import LatentRelation, as_mixture, 
 from ident_theory.conditions.relation_statistics import family_carries
 from ident_theory.errors import CertificateRejected
 from ident_theory.exact.pair_equivalence import mean_of, monomial_maps
+from ident_theory.exact.rationals import fraction, rational
 from ident_theory.geometry.cells import Branch
 from ident_theory.geometry.changes import Changes, affine_changes
-from ident_theory.geometry.line import fraction, line_pieces, rational
+from ident_theory.geometry.line import line_pieces
 from ident_theory.geometry.same_function import Decoder, same_function
 from ident_theory.laws.identity import Relation, compare_parts, rational_root
 from ident_theory.laws.line_terms import components_of

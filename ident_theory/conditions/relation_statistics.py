@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from flint import fmpq_mat
 
-from ident_theory.geometry.line import rational
+from ident_theory.exact.rationals import rational
 from ident_theory.models import AffineChange, ConditionalPrior
 from ident_theory.models.families import Family
 from ident_theory.models.value import ExactArray, freeze

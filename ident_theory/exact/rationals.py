@@ -9,6 +9,7 @@ from numbers import Integral, Rational, Real
 from typing import Any
 
 import numpy as np
+from flint import fmpq, fmpq_mat
 from numpy.typing import NDArray
 
 from ident_theory.errors import Problem
@@ -150,3 +151,27 @@ def shown(value: Fraction) -> str:
 def format_exact(value: Fraction) -> str:
     """Write a rational so that `parse_number` reads the same number back: an integer or ``p/q``."""
     return str(value)
+
+
+def rational(value: Fraction) -> fmpq:
+    """A Fraction as a flint rational."""
+    return fmpq(value.numerator, value.denominator)
+
+
+def fraction(value: fmpq) -> Fraction:
+    """A flint rational as a Fraction."""
+    return Fraction(int(value.p), int(value.q))
+
+
+def to_flint(array: NDArray[np.object_]) -> fmpq_mat:
+    """A matrix of Fraction as one of flint's; a vector as one column."""
+    rows, columns = array.shape if array.ndim == 2 else (len(array), 1)
+    return fmpq_mat(rows, columns, [rational(v) for v in array.ravel()])
+
+
+def from_flint(matrix: fmpq_mat) -> NDArray[np.object_]:
+    """A flint matrix as a read-only array of Fraction."""
+    out = np.empty((matrix.nrows(), matrix.ncols()), dtype=object)
+    out[...] = [[fraction(v) for v in row] for row in matrix.tolist()]
+    out.flags.writeable = False
+    return out

@@ -10,7 +10,7 @@ from typing import Any
 
 from flint import fmpq, fmpq_mat
 
-from ident_theory.geometry.line import rational
+from ident_theory.exact.rationals import rational
 from ident_theory.geometry.linear_programs import (
     ONE,
     ZERO,

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from flint import fmpq, fmpq_mat
 
 from ident_theory.errors import InputError
+from ident_theory.exact.rationals import fraction
 from ident_theory.geometry.affine import affine_form
 from ident_theory.geometry.cell_images import OutOfTime, point_near
 from ident_theory.geometry.cells import Branch, Cell, CellWalk
 from ident_theory.geometry.exact_values import exact_values
 from ident_theory.geometry.images import Piece
-from ident_theory.geometry.line import fraction, line_pieces, point_inside
+from ident_theory.geometry.line import line_pieces, point_inside
 from ident_theory.geometry.linear_programs import Point
 from ident_theory.geometry.local import cell_at
 from ident_theory.geometry.plane import PlaneCell, iter_plane_cells

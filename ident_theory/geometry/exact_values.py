@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from flint import fmpq, fmpq_mat
 
-from ident_theory.geometry.line import REMEMBERED, line_pieces, rational
+from ident_theory.exact.rationals import rational
+from ident_theory.geometry.line import REMEMBERED, line_pieces
 from ident_theory.geometry.linear_programs import Point
 from ident_theory.models.network import ReLUNetwork
 from ident_theory.models.piecewise import PiecewiseAffineMap

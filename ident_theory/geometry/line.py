@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 
 from flint import fmpq
 
 from ident_theory.errors import InputError
+from ident_theory.exact.rationals import rational
 from ident_theory.models.network import ReLUNetwork
 from ident_theory.models.piecewise import PiecewiseAffineMap
 
@@ -61,16 +61,6 @@ class LinePieces:
     def is_flat(self, k: int) -> bool:
         """Whether the map is constant on piece `k`."""
         return not any(self.slopes[k])
-
-
-def rational(value: Fraction) -> fmpq:
-    """A Fraction as a flint rational."""
-    return fmpq(value.numerator, value.denominator)
-
-
-def fraction(value: fmpq) -> Fraction:
-    """A flint rational as a Fraction."""
-    return Fraction(int(value.p), int(value.q))
 
 
 #: Models are values, so what follows from one is worked out once; a landscape asks for its truth at every point.

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 from flint import fmpq_mat
 
+from ident_theory.exact.rationals import fraction, rational
 from ident_theory.geometry.cells import Cell
-from ident_theory.geometry.line import fraction, line_pieces, point_inside, rational
+from ident_theory.geometry.line import line_pieces, point_inside
 from ident_theory.geometry.linear_programs import ONE, ZERO, Point, evaluate
 from ident_theory.models.network import ReLUNetwork
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flint import fmpq
 
-from ident_theory.geometry.line import rational
+from ident_theory.exact.rationals import rational
 from ident_theory.geometry.linear_programs import ONE, ZERO
 from ident_theory.models.network import ReLUNetwork
 

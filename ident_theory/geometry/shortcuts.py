@@ -6,7 +6,7 @@ from typing import Any
 
 from flint import fmpq, fmpq_mat
 
-from ident_theory.geometry.line import rational
+from ident_theory.exact.rationals import rational
 from ident_theory.models.network import ReLUNetwork
 from ident_theory.models.value import ExactArray
 

@@ -18,8 +18,9 @@ import numpy as np
 from flint import fmpq
 
 from ident_theory.errors import BudgetExceeded
+from ident_theory.exact.rationals import rational
 from ident_theory.geometry.kinked import IDENTITY, Kinked, activate, add, constant, scale
-from ident_theory.geometry.line import LinePieces, rational
+from ident_theory.geometry.line import LinePieces
 from ident_theory.landscape.families import ParameterFamily
 from ident_theory.models import ReLUNetwork
 

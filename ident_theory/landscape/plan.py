@@ -19,8 +19,9 @@ from flint import fmpq
 from threadpoolctl import threadpool_limits
 
 from ident_theory.errors import InputError
+from ident_theory.exact.rationals import rational
 from ident_theory.geometry.affine import AffineForm, affine_form
-from ident_theory.geometry.line import LinePieces, rational
+from ident_theory.geometry.line import LinePieces
 from ident_theory.kernels.component_tables import component_log_densities
 from ident_theory.landscape.enumeration import Networks, Priors, distinct_networks, distinct_priors
 from ident_theory.landscape.families import ParameterFamily

@@ -10,10 +10,10 @@ import numpy as np
 
 from ident_theory.errors import BudgetExceeded, CertificateRejected, InputError, UnsupportedError
 from ident_theory.exact.findings import Certificate, Finding, Witness
-from ident_theory.exact.rationals import nearest_float
+from ident_theory.exact.rationals import fraction, nearest_float
 from ident_theory.geometry.cells import plain_tree
 from ident_theory.geometry.changes import affine_changes
-from ident_theory.geometry.line import LinePieces, fraction
+from ident_theory.geometry.line import LinePieces
 from ident_theory.laws.equality_change import laws_through_change
 from ident_theory.laws.equality_noiseless import noiseless_set
 from ident_theory.laws.equality_parts import Difference, Pieces, difference, law_parts, pieces_of

@@ -20,7 +20,8 @@ from typing import Any, TypeAlias
 
 from flint import arb, ctx, fmpq
 
-from ident_theory.geometry.line import LinePieces, fraction, line_pieces, point_inside, rational
+from ident_theory.exact.rationals import fraction, rational
+from ident_theory.geometry.line import LinePieces, line_pieces, point_inside
 from ident_theory.geometry.line_images import equal_values
 from ident_theory.laws.identity import line_name
 from ident_theory.models.conditional import ConditionalPrior

@@ -9,8 +9,7 @@ from typing import Any
 
 from flint import arb, ctx, fmpq
 
-from ident_theory.exact.rationals import format_exact, nearest_float
-from ident_theory.geometry.line import fraction
+from ident_theory.exact.rationals import format_exact, fraction, nearest_float, rational
 from ident_theory.laws.equality_parts import BITS, Difference
 from ident_theory.laws.equality_sets import MARGIN, SetWitness, brief, can_be_written, lower_end, short_below
 from ident_theory.laws.identity import Plain
@@ -90,15 +89,11 @@ class _Best:
 
     def offer(self, enclosure: Enclosure, center: list[fmpq], room: fmpq) -> None:
         """Try a box with this center and a half width below `room`."""
-        box = _shrunk(enclosure, center, _rational(short_below(fraction(room / 2))))
+        box = _shrunk(enclosure, center, rational(short_below(fraction(room / 2))))
         if box is not None:
             self._answers += 1
             if self.found is None or box[1] > self.found[2]:
                 self.found = center, *box
-
-
-def _rational(value: Fraction) -> fmpq:
-    return fmpq(value.numerator, value.denominator)
 
 
 def _of(name: Plain) -> fmpq:
@@ -154,7 +149,7 @@ def _line_spots(low: fmpq | None, high: fmpq | None, active: Sequence[tuple[Any,
         yield [(low + high) / 2], (high - low) / 2
     for place, _ in active[:SPOTS]:
         mean, spread = _of(place[1]), _of(place[2])
-        step = _rational(short_below(Fraction(max(nearest_float(fraction(spread)) ** 0.5, 1e-300))))
+        step = rational(short_below(Fraction(max(nearest_float(fraction(spread)) ** 0.5, 1e-300))))
         for x in (mean, mean + step, mean - step):
             if low is not None and x < low + step:
                 x = low + step
@@ -247,7 +242,7 @@ class PlaneWeights:
                 jumps.sort(key=lambda jump: (jump[0] is not None, jump[0] or fmpq(0)))
         least = min(min(nearest_float(Fraction(*g[2])), nearest_float(Fraction(*g[4]))) for g in self.gaussians)
         #: A half width on which the Gaussians do not change much.
-        self.reach = _rational(short_below(Fraction(max(least ** 0.5, 1e-150))))
+        self.reach = rational(short_below(Fraction(max(least ** 0.5, 1e-150))))
 
     def at(self, gaussian: Any, y: Sequence[fmpq]) -> fmpq:
         """The weight at a point off all borders: that far out plus the jumps on the way there.

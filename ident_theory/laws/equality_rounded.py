@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from flint import arb, fmpq, fmpq_mat
 
-from ident_theory.geometry.line import rational
+from ident_theory.exact.rationals import rational
 from ident_theory.laws.equality_sets import steepest
 from ident_theory.models.model import Model
 from ident_theory.models.network import ReLUNetwork

@@ -13,8 +13,8 @@ from flint import arb, ctx, fmpq, fmpq_mat
 
 from ident_theory.exact.balls import outward
 from ident_theory.exact.findings import Witness
-from ident_theory.exact.rationals import format_exact, nearest_float, to_float
-from ident_theory.geometry.line import fraction, line_pieces, rational
+from ident_theory.exact.rationals import format_exact, fraction, nearest_float, rational, to_float
+from ident_theory.geometry.line import line_pieces
 from ident_theory.geometry.plane import plane_cells
 from ident_theory.laws import law
 from ident_theory.laws.equality_densities import density_gap

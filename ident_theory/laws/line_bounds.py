@@ -14,7 +14,8 @@ from flint import arb, ctx, fmpq, fmpq_mat
 
 from ident_theory.errors import BudgetExceeded
 from ident_theory.exact.balls import MAX_BITS, from_float, outward, scaled_mass
-from ident_theory.geometry.line import LinePieces, rational
+from ident_theory.exact.rationals import rational
+from ident_theory.geometry.line import LinePieces
 from ident_theory.laws.base import check_width
 from ident_theory.laws.line_terms import Component, components_of
 from ident_theory.models.model import Model

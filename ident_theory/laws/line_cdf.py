@@ -7,7 +7,8 @@ from flint import arb, ctx
 from scipy.special import ndtr, owens_t
 
 from ident_theory.exact.balls import to_float, to_pair
-from ident_theory.geometry.line import LinePieces, rational
+from ident_theory.exact.rationals import rational
+from ident_theory.geometry.line import LinePieces
 from ident_theory.laws.line_terms import BITS, Component, components_of
 from ident_theory.models.model import Model
 from ident_theory.models.noise import GaussianNoise

@@ -14,7 +14,8 @@ import numpy as np
 from flint import arb, arb_mat, ctx, fmpq
 
 from ident_theory.exact.balls import log_mass, log_sum, to_float, to_pair
-from ident_theory.geometry.line import REMEMBERED, LinePieces, rational
+from ident_theory.exact.rationals import rational
+from ident_theory.geometry.line import REMEMBERED, LinePieces
 from ident_theory.kernels.closed_form import SERIES_TERMS
 from ident_theory.models.mixture import GaussianMixture
 from ident_theory.models.noise import GaussianNoise

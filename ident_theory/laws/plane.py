@@ -10,7 +10,7 @@ import numpy as np
 from flint import fmpq
 
 from ident_theory.errors import DegenerateLawError, UnsupportedError
-from ident_theory.geometry.line import rational
+from ident_theory.exact.rationals import rational
 from ident_theory.geometry.plane import PlaneCell, plane_cells
 from ident_theory.kernels.elementary import LOWEST
 from ident_theory.kernels.polygon_sums import plane_log_density

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 from flint import fmpq, fmpq_mat
 
-from ident_theory.geometry.line import rational
+from ident_theory.exact.rationals import rational
 from ident_theory.geometry.plane import PlaneCell
 from ident_theory.models.mixture import GaussianMixture
 from ident_theory.models.noise import GaussianNoise

@@ -13,7 +13,8 @@ from flint import arb, ctx, fmpq
 
 from ident_theory.errors import InputError, UnsupportedError
 from ident_theory.exact.balls import to_float, to_pair
-from ident_theory.geometry.line import LinePieces, line_pieces, rational
+from ident_theory.exact.rationals import rational
+from ident_theory.geometry.line import LinePieces, line_pieces
 from ident_theory.kernels.panels import GAUSSIAN, LAPLACE, LOGISTIC, STUDENT, T_MAX
 from ident_theory.kernels.quadrature import quadrature_line
 from ident_theory.laws.base import ErrorKind, Law, LawKind, LogDensity, observations

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import fmpq, fmpq_mat
 
 from ident_theory.errors import InputError, Problem
-from ident_theory.exact.rationals import format_exact, parse_array, to_float
+from ident_theory.exact.rationals import format_exact, from_flint, parse_array, to_flint, to_float
 from ident_theory.models.mixture import GaussianMixture
 from ident_theory.models.network import ReLUNetwork
 from ident_theory.models.piecewise import PiecewiseAffineMap
@@ -52,7 +50,7 @@ class AffineChange(Value):
             b = freeze(b.reshape(1))
         if a is not None and (a.ndim != 2 or a.shape[0] != a.shape[1] or not a.size):
             problems.append(Problem("matrix", "a square matrix", f"shape {a.shape}"))
-        elif a is not None and _flint(a).det() == 0:
+        elif a is not None and to_flint(a).det() == 0:
             problems.append(Problem("matrix", "an invertible matrix", f"{to_float(a).tolist()}"))
         elif a is not None and b is not None and b.shape != a.shape[:1]:
             problems.append(Problem("shift", f"{len(a)} numbers, one a row of the matrix", f"shape {b.shape}"))
@@ -106,9 +104,9 @@ class AffineChange(Value):
 
     def inverse(self) -> AffineChange:
         r""":math:`h^{-1}(z) = A^{-1} (z - b)`."""
-        back = _flint(self.matrix_exact).inv()
-        matrix = [[Fraction(int(v.p), int(v.q)) for v in row] for row in back.tolist()]
-        return AffineChange(matrix, list(-(np.array(matrix, dtype=object) @ self.shift_exact)))
+        back = to_flint(self.matrix_exact).inv()
+        matrix = from_flint(back)
+        return AffineChange(matrix, -(matrix @ self.shift_exact))
 
     def after(self, first: AffineChange) -> AffineChange:
         r"""The composition :math:`h \circ k`, with `first` = k applied first."""
@@ -167,7 +165,3 @@ class AffineChange(Value):
 
     def __repr__(self) -> str:
         return f"AffineChange(matrix={self.matrix.tolist()}, shift={self.shift.tolist()})"
-
-
-def _flint(matrix: ExactArray) -> fmpq_mat:
-    return fmpq_mat([[fmpq(v.numerator, v.denominator) for v in row] for row in matrix])

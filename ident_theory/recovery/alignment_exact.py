@@ -10,12 +10,12 @@ from functools import cached_property
 from flint import fmpq_mat
 
 from ident_theory.errors import BudgetExceeded, InputError
+from ident_theory.exact.rationals import from_flint
 from ident_theory.models import AffineChange, GaussianMixture
 from ident_theory.recovery.alignment_frames import (
     Frame,
     colours,
     columns_of,
-    fractions,
     frame,
     kernel,
     left_inverse,
@@ -196,7 +196,7 @@ class _Search:
         matrix = side_by_side([*columns_of(self.second.carrier * part), *columns_of(self.second.free)], m) \
             * side_by_side([*columns_of(self.first.carrier), *columns_of(self.first.free)], m).inv()
         shift = self.second.center - matrix * self.first.center
-        return AffineChange(fractions(matrix), list(itertools.chain.from_iterable(fractions(shift))))
+        return AffineChange(from_flint(matrix), from_flint(shift).ravel())
 
 
 def _ordered(changes: list[AffineChange]) -> tuple[AffineChange, ...]:

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from flint import fmpq, fmpq_mat, nmod_mat
 
+from ident_theory.exact.rationals import rational, to_flint
 from ident_theory.geometry.linear_systems import solutions
 from ident_theory.models import GaussianMixture
-from ident_theory.models.value import ExactArray
 
 ZERO = fmpq(0)
 #: The largest primes below 2^62.
 PRIMES = (4611686018427387847, 4611686018427387817, 4611686018427387787)
-
-
-def rational_matrix(array: ExactArray) -> fmpq_mat:
-    """A two-dimensional array of Fraction as a matrix of flint."""
-    rows, columns = array.shape
-    return fmpq_mat(rows, columns, [fmpq(v.numerator, v.denominator) for v in array.ravel()])
-
-
-def fractions(matrix: fmpq_mat) -> list[list[Fraction]]:
-    """The rows of a matrix of flint as Fractions."""
-    return [[Fraction(int(v.p), int(v.q)) for v in row] for row in matrix.tolist()]
 
 
 def unit(size: int) -> fmpq_mat:
@@ -100,12 +88,12 @@ class Frame:
 
 def frame(mixture: GaussianMixture) -> Frame:
     """The frame of a mixture that is reduced."""
-    weights = [fmpq(w.numerator, w.denominator) for w in mixture.weights_exact]
+    weights = [rational(w) for w in mixture.weights_exact]
     m, count = mixture.latent_dim, mixture.n_components
-    means = rational_matrix(mixture.means_exact.T)
+    means = to_flint(mixture.means_exact.T)
     center = means * fmpq_mat(count, 1, weights)
     centred = means - center * fmpq_mat(1, count, [fmpq(1)] * count)
-    covariances = [rational_matrix(c) for c in mixture.covariances_exact]
+    covariances = [to_flint(c) for c in mixture.covariances_exact]
     weighted = side_by_side([[w * v for v in column] for w, column in zip(weights, columns_of(centred), strict=True)],
                             m)
     whole = weighted * centred.transpose()

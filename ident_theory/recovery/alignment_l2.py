@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from flint import arb, arb_mat, ctx, fmpq
+from flint import arb, arb_mat, ctx
 
 from ident_theory.errors import DegenerateLawError
+from ident_theory.exact.rationals import rational
 from ident_theory.models import AffineChange, GaussianMixture
 from ident_theory.models.value import ExactArray, FloatArray
 
@@ -192,11 +193,11 @@ Component = tuple[arb, arb_mat, arb_mat]
 
 def _balls(matrix: ExactArray) -> arb_mat:
     rows, columns = matrix.shape
-    return arb_mat(rows, columns, [arb(fmpq(v.numerator, v.denominator)) for v in matrix.ravel()])
+    return arb_mat(rows, columns, [arb(rational(v)) for v in matrix.ravel()])
 
 
 def _ball_parts(p: GaussianMixture) -> list[Component]:
-    return [(arb(fmpq(w.numerator, w.denominator)), _balls(mean[:, None]), _balls(c)) for w, mean, c in
+    return [(arb(rational(w)), _balls(mean[:, None]), _balls(c)) for w, mean, c in
             zip(p.weights_exact, p.means_exact, p.covariances_exact, strict=True) if w]
 
 

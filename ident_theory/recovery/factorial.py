@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat, ctx, fmpq, fmpq_mat
+from flint import arb, arb_mat, ctx, fmpq_mat
 from scipy.sparse.csgraph import connected_components
 
 from ident_theory.errors import InputError, UnsupportedError
 from ident_theory.exact.balls import from_float, outward, to_float
+from ident_theory.exact.rationals import from_flint, to_flint
 from ident_theory.models.change import AffineChange
 from ident_theory.models.mixture import GaussianMixture
-from ident_theory.models.value import ExactArray, FloatArray, freeze
+from ident_theory.models.value import ExactArray, FloatArray
 from ident_theory.numerics import Evidence, Status
 from ident_theory.recovery.estimates import MixtureEstimate
 from ident_theory.recovery.factorial_estimated import EstimatedBasis
@@ -197,7 +197,7 @@ def unmix_factorial(y: GaussianMixture | MixtureEstimate, *, components: Sequenc
                          f"{type(mixture).__name__}")
     _check_options(estimate, tolerance, level, n_boot, rng)
     used = _read_components(mixture, components)
-    covariances = [_flint(mixture.covariances_exact[j]) for j in used]
+    covariances = [to_flint(mixture.covariances_exact[j]) for j in used]
     for j, matrix in zip(used, covariances, strict=True):
         if matrix.det() == 0:
             raise UnsupportedError(f"unmix_factorial: component {j} has a singular covariance, where Theorem E.1 needs "
@@ -254,7 +254,7 @@ def _exactly(mixture: GaussianMixture, used: tuple[int, ...], covariances: list[
         return Unmixing(Status.FAILS, Evidence.EXACT, reason, used, residual=left)
     basis = common_basis(covariances)
     (columns, radius), (rows, inverse_radius) = _rounded(basis.columns), _rounded(basis.rows)
-    exact = (_fractions(basis.columns), _fractions(basis.rows)) if basis.is_exact else (None, None)
+    exact = (from_flint(basis.columns), from_flint(basis.rows)) if basis.is_exact else (None, None)
     fields = {"matrix_exact": exact[0], "inverse_exact": exact[1], "radius": radius, "inverse_radius": inverse_radius,
               **_measures(mixture, used, columns, rows, basis.blocks, weights, exact[1])}
     if any(len(block) > 1 for block in basis.blocks):
@@ -321,13 +321,13 @@ def _judged(refusal: Status, evidence: Evidence, used: tuple[int, ...], fields: 
 def _measures(mixture: GaussianMixture, used: tuple[int, ...], columns: FloatArray, rows: FloatArray, blocks: Blocks,
               weights: FloatArray, exact_rows: ExactArray | None = None) -> dict[str, Any]:
     """The matrices, the unmixed mixture, blocks, gap and condition."""
-    back = _flint(exact_rows) if exact_rows is not None else \
+    back = to_flint(exact_rows) if exact_rows is not None else \
         fmpq_mat([[from_float(entry) for entry in row] for row in rows.tolist()])
-    means = _flint(mixture.means_exact) * back.transpose()
-    covariances = [_fractions(back * _flint(matrix) * back.transpose()) for matrix in mixture.covariances_exact]
+    means = to_flint(mixture.means_exact) * back.transpose()
+    covariances = [from_flint(back * to_flint(matrix) * back.transpose()) for matrix in mixture.covariances_exact]
     for j in used:
         covariances[j] = np.diag(np.diag(covariances[j]))
-    unmixed = GaussianMixture(mixture.weights_exact, _fractions(means), np.array(covariances), states=mixture.states)
+    unmixed = GaussianMixture(mixture.weights_exact, from_flint(means), np.array(covariances), states=mixture.states)
     variances = np.array([np.diag(unmixed.covariances[j]) for j in used]).T
     condition = float("inf")
     if all(len(block) == 1 for block in blocks) and not tied_pairs(variances, weights).any():
@@ -374,11 +374,3 @@ def _rounded(matrix: fmpq_mat | arb_mat) -> tuple[FloatArray, float]:
     return values, radius
 
 
-def _flint(matrix: ExactArray) -> fmpq_mat:
-    """A matrix of Fraction, in flint."""
-    return fmpq_mat([[fmpq(v.numerator, v.denominator) for v in row] for row in matrix])
-
-
-def _fractions(matrix: fmpq_mat) -> ExactArray:
-    entries = [[Fraction(int(entry.p), int(entry.q)) for entry in row] for row in matrix.tolist()]
-    return freeze(np.array(entries, dtype=object))

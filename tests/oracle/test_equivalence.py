@@ -28,8 +28,8 @@ from common.equivalent_pairs import (
 from ident_theory import Correspondence, Equivalence, PiecewiseAffineMap, equivalence, verify_comparison
 from ident_theory.conditions.lattice import finest
 from ident_theory.errors import InputError
+from ident_theory.exact.rationals import rational
 from ident_theory.geometry.exact_values import exact_values
-from ident_theory.geometry.line import rational
 from ident_theory.laws.identity import Relation, compare
 from ident_theory.models import AffineChange, Model
 from ident_theory.numerics import Evidence, Status

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ident_theory.errors import InputError, UnsupportedError
-from ident_theory.geometry.line import line_pieces, rational
+from ident_theory.exact.rationals import rational
+from ident_theory.geometry.line import line_pieces
 from ident_theory.laws import quadrature
 from ident_theory.laws.base import ErrorKind
 from ident_theory.laws.quadrature import QuadratureLaw

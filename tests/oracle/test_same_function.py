@@ -29,10 +29,10 @@ from common.equivalent_pairs import (
 from ident_theory import PiecewiseAffineMap, ReLUNetwork
 from ident_theory.errors import InputError
 from ident_theory.exact.network_cells import Network, read_tree
+from ident_theory.exact.rationals import fraction, rational
 from ident_theory.geometry.cells import CellWalk, plain_tree
 from ident_theory.geometry.changes import affine_changes
 from ident_theory.geometry.exact_values import exact_values
-from ident_theory.geometry.line import fraction, rational
 from ident_theory.geometry.network_form import same_form
 from ident_theory.geometry.same_function import _same_in_space, same_function
 from ident_theory.models import AffineChange

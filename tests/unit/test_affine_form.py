@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ident_theory import PiecewiseAffineMap, ReLUNetwork
+from ident_theory.exact.rationals import rational
 from ident_theory.geometry.affine import affine_form
-from ident_theory.geometry.line import LinePieces, line_pieces, rational
+from ident_theory.geometry.line import LinePieces, line_pieces
 
 small = st.builds(Fraction, st.integers(-3, 3), st.integers(1, 3))
 nonzero = small.filter(bool)
