@@ -138,7 +138,7 @@ def _swapped(model: Model, pieces: LinePieces) -> Iterator[Candidate]:
 
 def _radii(pieces: LinePieces, center: Fraction) -> list[tuple[Fraction, Fraction]]:
     """Rings in which the two sides can be swapped; for a continuous decoder those that keep it continuous."""
-    c = fmpq(center.numerator, center.denominator)
+    c = rational(center)
     ends = sorted({abs(t - c) for t in pieces.breakpoints} - {fmpq(0)})
     if not all(pieces.value(k, t) == pieces.value(k + 1, t) for k, t in enumerate(pieces.breakpoints)):
         radii = {fmpq(0), fmpq(1), *ends}
@@ -164,8 +164,8 @@ def _composed(pieces: LinePieces, cuts: set[Fraction],
     inner = [edges[0] - 1, *((s + t) / 2 for s, t in zip(edges[:-1], edges[1:], strict=True)), edges[-1] + 1]
     slopes, intercepts = [], []
     for z in inner:
-        a, b = (fmpq(v.numerator, v.denominator) for v in source(z))
-        place = a * fmpq(z.numerator, z.denominator) + b
+        a, b = (rational(v) for v in source(z))
+        place = a * rational(z) + b
         k = next(i for i in range(pieces.n_pieces) if pieces.contains(i, place))
         slopes.append([fraction(v * a) for v in pieces.slopes[k]])
         intercepts.append([fraction(q + v * b) for v, q in zip(pieces.slopes[k], pieces.intercepts[k], strict=True)])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flint import fmpq
-
 from ident_theory.exact.findings import Certificate, Finding, Witness
+from ident_theory.exact.rationals import rational
 from ident_theory.geometry.cell_images import Decision, plain_number
 from ident_theory.geometry.line import LinePieces, line_pieces
 from ident_theory.geometry.line_images import EqualValues, equal_values, jump, overlapping_values, single_value
@@ -160,7 +159,7 @@ def _jump(decoder: PiecewiseAffineMap, pieces: LinePieces, at: int) -> Finding:
     place = pieces.breakpoints[at]
     # Pieces with equal maps are merged above; the witness counts the breakpoints of the model.
     index = next(k for k, t in enumerate(decoder.breakpoints_exact)
-                 if fmpq(t.numerator, t.denominator) == place)
+                 if rational(t) == place)
     return _finding("continuous", Witness("line.jump", {"breakpoint": index}, f"jump at z = {place}"),
                     f"the pieces left and right of z = {place} do not meet")
 

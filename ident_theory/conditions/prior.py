@@ -24,7 +24,7 @@ from ident_theory.conditions.prior_states import (
     zero_weight,
 )
 from ident_theory.exact.findings import Certificate, Finding, Witness
-from ident_theory.exact.rationals import nearest_float
+from ident_theory.exact.rationals import nearest_float, rational
 from ident_theory.models.mixture import GaussianMixture
 from ident_theory.models.value import ExactArray, FloatArray, flat_key, plain_numbers
 from ident_theory.numerics import Evidence, Status
@@ -219,7 +219,7 @@ def check_p2(prior: GaussianMixture) -> Finding:
 
 def _pivots(matrix: ExactArray) -> list[fmpq]:
     """The D of a semidefinite L D L^T; it ends at the first pivot that is zero."""
-    work = [[fmpq(v.numerator, v.denominator) for v in row] for row in matrix]
+    work = [[rational(v) for v in row] for row in matrix]
     found: list[fmpq] = []
     for i in range(len(work)):
         pivot = work[i][i]
@@ -236,7 +236,7 @@ def _pivots(matrix: ExactArray) -> list[fmpq]:
 def _kernel_vector(matrix: ExactArray) -> list[int | str]:
     """A non-zero vector that a singular matrix annuls: its first free variable set to one."""
     size = len(matrix)
-    reduced, rank = fmpq_mat(size, size, [fmpq(v.numerator, v.denominator) for v in matrix.ravel()]).rref()
+    reduced, rank = fmpq_mat(size, size, [rational(v) for v in matrix.ravel()]).rref()
     leads = [next(c for c in range(size) if reduced[r, c] != 0) for r in range(rank)]
     free = next(c for c in range(size) if c not in leads)
     vector = [fmpq(0)] * size

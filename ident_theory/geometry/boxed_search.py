@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import fmpq
 
+from ident_theory.exact.rationals import rational
 from ident_theory.geometry.flat_cells import flat_pair
 from ident_theory.geometry.images import Collision, Piece, collision
 from ident_theory.geometry.linear_programs import Point, interior
@@ -197,4 +197,4 @@ def _proved(network: ReLUNetwork, z: FloatArray, other: FloatArray) -> Collision
 
 def _rounded(point: FloatArray) -> Point:
     """A proposed point in short rationals."""
-    return [fmpq(v.numerator, v.denominator) for v in (Fraction(float(x)).limit_denominator(10**9) for x in point)]
+    return [rational(v) for v in (Fraction(float(x)).limit_denominator(10**9) for x in point)]
