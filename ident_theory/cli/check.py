@@ -77,6 +77,8 @@ def verify(
 ) -> None:
     """Check every certificate and witness of a report or comparison again, without searching, and its conclusions.
 
+    What a comparison states without a proof, such as the number of maps, is searched for again.
+
     Exit codes: 0 everything accepted, 1 something rejected, 2 not a report.
     """
     import json

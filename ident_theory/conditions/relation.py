@@ -25,7 +25,7 @@ from ident_theory.conditions.relation_statistics import Statistics, statistics_o
 from ident_theory.errors import BudgetExceeded, InputError, UnsupportedError
 from ident_theory.exact.findings import Certificate, Finding
 from ident_theory.geometry.changes import Changes, affine_changes
-from ident_theory.laws.identity import noise_key
+from ident_theory.laws.identity import require_one_noise
 from ident_theory.models import ConditionalPrior, DeclaredMap, Model
 from ident_theory.models.model import Prior
 from ident_theory.models.value import plain_numbers
@@ -129,13 +129,7 @@ def _check(model_a: Model, model_b: Model, budget: float | None) -> None:
         if isinstance(model.decoder, DeclaredMap):
             raise InputError(f"equivalence: expected decoders with values, that of the {name} model is a DeclaredMap; "
                              "give it as a ReLUNetwork or a PiecewiseAffineMap")
-    if model_a.observed_dim != model_b.observed_dim:
-        raise InputError(f"equivalence: expected models of observations of one dimension, got "
-                         f"n={model_a.observed_dim} and n={model_b.observed_dim}")
-    n = model_a.observed_dim
-    if noise_key(model_a.noise, n) != noise_key(model_b.noise, n):
-        raise InputError(f"equivalence: expected models with the same noise, got {model_a.noise!r} and "
-                         f"{model_b.noise!r}; give both models one noise")
+    require_one_noise(model_a, model_b, "equivalence")
     priors = model_a.prior, model_b.prior
     if isinstance(priors[0], ConditionalPrior) is not isinstance(priors[1], ConditionalPrior):
         raise InputError("equivalence: expected two mixtures or two conditional priors, got one of each; at one value "

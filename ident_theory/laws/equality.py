@@ -19,7 +19,7 @@ from ident_theory.laws.equality_noiseless import noiseless_set
 from ident_theory.laws.equality_parts import Difference, Pieces, difference, law_parts, pieces_of
 from ident_theory.laws.equality_rounded import rounding_effect
 from ident_theory.laws.equality_sets import best_center, gaussian_set, largest_difference, witness
-from ident_theory.laws.identity import noise_key
+from ident_theory.laws.identity import require_one_noise
 from ident_theory.models.conditional import ConditionalPrior
 from ident_theory.models.declared import DeclaredMap
 from ident_theory.models.mixture import GaussianMixture
@@ -126,12 +126,7 @@ def _checked(a: Model, b: Model, numbers: str, budget: float | None) -> list[_Ca
         raise InputError(f"equal_in_law: expected numbers to be one of {', '.join(NUMBERS)}, got {numbers!r}")
     if budget is not None and not (isinstance(budget, int | float) and budget > 0):
         raise InputError(f"equal_in_law: expected a budget of more than 0 seconds, or none, got {budget!r}")
-    if a.observed_dim != b.observed_dim:
-        raise InputError(f"equal_in_law: expected models of observations of one dimension, got n={a.observed_dim} and "
-                         f"n={b.observed_dim}")
-    if noise_key(a.noise, a.observed_dim) != noise_key(b.noise, b.observed_dim):
-        raise InputError(f"equal_in_law: expected models with the same noise, got {a.noise!r} and {b.noise!r}; give "
-                         "both models one noise")
+    require_one_noise(a, b, "equal_in_law")
     p, q = a.prior, b.prior
     if isinstance(p, GaussianMixture) and isinstance(q, GaussianMixture):
         return [_Case(None, p, q)]

@@ -199,12 +199,7 @@ def compare(a: Model, b: Model) -> Comparison:
         if model.latent_dim != 1:
             raise UnsupportedError(f"compare: available for one latent, the {name} model has {model.latent_dim}; "
                                    "compare laws by their log densities instead")
-    if a.observed_dim != b.observed_dim:
-        raise InputError(f"compare: expected models of observations of one dimension, got n={a.observed_dim} and "
-                         f"n={b.observed_dim}")
-    if noise_key(a.noise, a.observed_dim) != noise_key(b.noise, b.observed_dim):
-        raise InputError(f"compare: expected models with the same noise, got {a.noise!r} and {b.noise!r}; give both "
-                         "models one noise")
+    require_one_noise(a, b, "compare")
     return compare_parts(line_pieces(a.decoder), components_of(a.mixture), line_pieces(b.decoder),
                          components_of(b.mixture))
 
@@ -328,7 +323,22 @@ def _affine(scale: fmpq, shift: fmpq) -> Comparison:
     return Comparison(Relation.AFFINE, Fraction(*plain(scale)), Fraction(*plain(shift)))
 
 
-def noise_key(noise: Noise | None, n: int) -> Hashable:
+def require_one_noise(a: Model, b: Model, what: str) -> None:
+    """Refuse two models, for `what`, whose observations differ in their dimension or in the law of their noise.
+
+    Raises
+    ------
+    InputError
+    """
+    if a.observed_dim != b.observed_dim:
+        raise InputError(f"{what}: expected models of observations of one dimension, got n={a.observed_dim} and "
+                         f"n={b.observed_dim}")
+    if _noise_key(a.noise, a.observed_dim) != _noise_key(b.noise, b.observed_dim):
+        raise InputError(f"{what}: expected models with the same noise, got {a.noise!r} and {b.noise!r}; give both "
+                         "models one noise")
+
+
+def _noise_key(noise: Noise | None, n: int) -> Hashable:
     """Noise on R^n as its exact law, so that one standard deviation equals n equal ones."""
     if noise is None:
         return None
