@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from flint import fmpq, fmpq_mat
 
-from ident_theory.conditions.relation_priors import as_mixture, marked, mixture_key
+from ident_theory.conditions.relation_priors import as_mixture, marked
 from ident_theory.exact.pair_equivalence import covariance_of, mean_of
 from ident_theory.exact.pair_trees import Mixture
 from ident_theory.exact.rationals import fraction, rational
@@ -69,7 +69,7 @@ def joint_candidates(first: Model, second: Model, clock: Stopwatch) -> JointCand
     a, b = as_mixture(first.prior), as_mixture(second.prior)
     assert a is not None
     assert b is not None
-    moments, others = _moments(mixture_key(a)), _moments(mixture_key(b))
+    moments, others = _moments(a.by_component()), _moments(b.by_component())
     try:
         pieces = [_Piece.of(cell, *moments) for cell in _spanning(first.decoder, clock)]
         targets = {str((cell.matrix, cell.offset)): cell for cell in cells_in_time(second.decoder, clock)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ident_theory.conditions.relation_joint import joint_candidates
-from ident_theory.conditions.relation_priors import LatentRelation, as_mixture, carries, mixture_key
+from ident_theory.conditions.relation_priors import LatentRelation, as_mixture, carries
 from ident_theory.conditions.relation_statistics import family_carries
 from ident_theory.errors import CertificateRejected
 from ident_theory.exact.pair_equivalence import mean_of, monomial_maps
@@ -79,7 +79,7 @@ def _keeping_latents_apart(first: Model, second: Model) -> Iterator[AffineChange
     a, b = as_mixture(first.prior), as_mixture(second.prior)
     if a is None or b is None:
         return
-    p, q = mixture_key(a), mixture_key(b)
+    p, q = a.by_component(), b.by_component()
     center, target = mean_of(p), mean_of(q)
     try:
         for h in monomial_maps(p, q):

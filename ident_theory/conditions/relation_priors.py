@@ -9,7 +9,6 @@ from fractions import Fraction
 from ident_theory.conditions.lattice import Equivalence
 from ident_theory.errors import CertificateRejected
 from ident_theory.exact.pair_equivalence import monomial_maps, permuted
-from ident_theory.exact.pair_trees import Mixture
 from ident_theory.laws.equality import NORMAL, normal_given
 from ident_theory.models import AffineChange, GaussianMixture
 from ident_theory.models.model import Prior
@@ -75,16 +74,9 @@ def as_mixture(prior: Prior) -> GaussianMixture | None:
                            [law.covariances_exact[0].tolist() for law in laws])
 
 
-def mixture_key(prior: GaussianMixture) -> Mixture:
-    """The reduced mixture as weights of (mean, covariance); equal exactly for equal laws."""
-    law = prior.reduced()
-    return {(tuple(mean), tuple(map(tuple, c))): w
-            for w, mean, c in zip(law.weights_exact, law.means_exact, law.covariances_exact, strict=True)}
-
-
 def carries(change: AffineChange, first: GaussianMixture, second: GaussianMixture) -> bool:
     """Whether h#P = P' for mixtures."""
-    return mixture_key(change.carry(first)) == mixture_key(second)
+    return change.carry(first).by_component() == second.by_component()
 
 
 def latent_relation(first: Prior, second: Prior) -> LatentRelation:
@@ -107,7 +99,7 @@ def _over_the_reals(a: GaussianMixture, b: GaussianMixture,
     """Kinds of maps that can exist beside the listed ones."""
     if found.complete or found.exist is False:
         return
-    p, q = mixture_key(a), mixture_key(b)
+    p, q = a.by_component(), b.by_component()
     try:
         yield Equivalence.PERMUTATION, permuted(p, q)
         yield Equivalence.MONOMIAL, any(True for _ in monomial_maps(p, q))

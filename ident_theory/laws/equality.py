@@ -288,7 +288,7 @@ def _many_latents(a: Model, b: Model, cases: Sequence[_Case], watch: Stopwatch) 
     changes = affine_changes(_decoder(a), _decoder(b), watch)
     proof: Certificate | None
     for change, tree in zip(changes.changes, changes.trees, strict=True):
-        if all(_components(change.carry(c.first)) == _components(c.second) for c in cases):
+        if all(change.carry(c.first).by_component() == c.second.by_component() for c in cases):
             data = {"second": b.plain(), **change.plain(), **({} if tree is None else {"tree": plain_tree(tree)})}
             proof = Certificate("equivalence.affine", data, str(change))
             try:
@@ -301,13 +301,6 @@ def _many_latents(a: Model, b: Model, cases: Sequence[_Case], watch: Stopwatch) 
                     f"({changes.reason}), and laws are compared exactly for up to two latents; a proof that one of the "
                     "decoders is weakly injective would settle it when the list of affine maps is complete.",
                     _REFERENCES)
-
-
-def _components(prior: GaussianMixture) -> dict[Any, Any]:
-    """The weights of a mixture by mean and covariance."""
-    reduced = prior.reduced()
-    return {(tuple(mean), tuple(covariance.ravel())): w for w, mean, covariance in
-            zip(reduced.weights_exact, reduced.means_exact, reduced.covariances_exact, strict=True)}
 
 
 def _unknown(reason: str, references: tuple[str, ...]) -> Finding:

@@ -125,6 +125,12 @@ class GaussianMixture(Value):
         return GaussianMixture([merged[k] for k in keys], [list(parts[k][0]) for k in keys],
                                [parts[k][1].tolist() for k in keys])
 
+    def by_component(self) -> dict[tuple[tuple[Fraction, ...], tuple[tuple[Fraction, ...], ...]], Fraction]:
+        """The reduced form as weights of (mean, rows of the covariance); equal exactly for equal laws."""
+        law = self.reduced()
+        return {(tuple(mean), tuple(map(tuple, c))): w
+                for w, mean, c in zip(law.weights_exact, law.means_exact, law.covariances_exact, strict=True)}
+
     def sample(self, size: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
         """Draw latents.
 
