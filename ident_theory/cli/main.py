@@ -16,6 +16,7 @@ import typer
 
 from ident_theory.cli.align import align
 from ident_theory.cli.check import check, example, verify
+from ident_theory.cli.claims import claims
 from ident_theory.cli.common import FigureFormat, check_folder, print_repairs, progress
 from ident_theory.cli.compare import compare
 from ident_theory.cli.search import minimisers, search
@@ -139,6 +140,7 @@ app.command()(verify)
 app.command()(example)
 app.command()(search)
 app.command()(minimisers)
+app.command()(claims)
 
 
 @app.command()
