@@ -25,6 +25,8 @@ def claims(
                                               show_default=False)] = None,
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the ledger as a page of Markdown too.",
                                               show_default=False)] = None,
+    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw every claim in the colour of its verdict, "
+                                                "as .png or .svg.", show_default=False)] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Leave out slow claims, and draw a tenth of the cases.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Only list the claims; check nothing.")] = False,
     without: Annotated[list[str] | None, typer.Option(metavar="HYPOTHESIS", help=(
@@ -39,7 +41,7 @@ def claims(
     Exit codes: 0 every check came to a verdict (a refuted claim is one), 1 a check failed or contradicts itself,
     2 bad input, 3 a claim is open; with --without: 0 a counterexample was found, 3 none was.
     """
-    check_outputs(json, None, [])
+    check_outputs(json, figure, [])
     _check_page(page, json)
     from ident_theory.claims import find, run_claims
     from ident_theory.report.claims_text import claim_list, claim_text, ledger_page, verdict_table
@@ -67,6 +69,12 @@ def claims(
 
         write_atomically(page, ledger_page(report).encode())
         typer.echo(f"\nthe ledger as a page in {page}")
+    if figure is not None:
+        from json import loads
+
+        from ident_theory.report import ledger_figure, save_figure
+
+        typer.echo(f"\ndrawn in {save_figure(ledger_figure(loads(report.to_json())), figure)}")
     code = _exit_code(report)
     if code:
         raise SystemExit(code)

@@ -239,8 +239,8 @@ def _rounded(a: Model, b: Model, cases: Sequence[_Case] | None, watch: Stopwatch
     case, gaps = compared[-1]
     first, second = Model(case.first, a.decoder, a.noise), Model(case.second, b.decoder, b.noise)
     if gaps.status is not Status.FAILS:
-        return _unknown("Nothing tells the laws of the numbers as they are apart; equality of rounded models cannot be "
-                        "proved. More digits would settle it.", _REFERENCES)
+        return _unknown("The numbers as they stand give no two laws that differ, and equality of rounded models cannot "
+                        "be proved. More digits would settle it.", _REFERENCES)
     if not _are_small((f, g), case):
         return _unknown("The laws of the numbers as they are differ, but the networks are too large for bounds of "
                         "their densities.", _REFERENCES)
