@@ -60,8 +60,8 @@ class AffineDistance:
     evidence : Evidence
         ``numerical``.
     metric : bool
-        False: the normalised L2 distance is a semimetric, the triangle inequality fails for it and is open for the
-        minimum over affine maps.
+        False: the triangle inequality fails, for the normalised L2 distance and for its minimum over affine maps
+        (claim ``kivva.distaff.metric``).
     """
 
     value: float

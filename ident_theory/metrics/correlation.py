@@ -133,7 +133,7 @@ def mcc(za: Any, zb: Any, kind: str = "strong", *, correlation: str = "pearson",
     permutation and affine maps of the coordinates: a recovery up to z -> z^3 scores less by Pearson.
     Weak: first both sides are mapped affinely, by default to their canonical variates, then the same.
     With canonical variates the weak value can be *below* the strong one; with a least-squares fit, Pearson and in
-    sample, it cannot.
+    sample, it cannot as long as the columns of each side are linearly independent.
 
     Parameters
     ----------
