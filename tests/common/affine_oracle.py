@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
 
-from common.equivalent_pairs import Matrix, Vector, apply, carried, identity, inverse, plus, times
 from common.law_oracle import Cell, Row, cells_of, exact, interior_point, value
 
 from ident_theory import Model, PiecewiseAffineMap, ReLUNetwork
+from ident_theory.testing.matrices import Matrix, Vector, apply, identity, inverse, plus, times
+from ident_theory.testing.strategies_pairs import carried
 
 Function = ReLUNetwork | PiecewiseAffineMap
 Change = tuple[Matrix, Vector]

@@ -10,9 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ident_theory import ReLUNetwork
-
-#: Slopes of the activation: ReLU twice, leaky, the identity, an absolute value, and one that is steeper below zero.
-SLOPES = (0, 0, "1/2", 1, -1, 2)
+from ident_theory.testing.strategies_networks import SLOPES
 
 
 def with_numbers(widths: Sequence[int], number: Callable[[], Any], slope: Any = 0) -> ReLUNetwork:

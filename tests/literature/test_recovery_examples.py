@@ -12,13 +12,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from common.equivalent_pairs import times
 from scipy import stats
 
 from ident_theory import AffineChange, GaussianMixture, Status, affine_distance
 from ident_theory.errors import DegenerateLawError
 from ident_theory.metrics import l2_distance
 from ident_theory.recovery import align_mixtures, exact_alignments, latent_graph, unmix_factorial
+from ident_theory.testing.matrices import times
 
 HALVES = ["1/2", "1/2"]
 

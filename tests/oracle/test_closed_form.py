@@ -7,13 +7,14 @@ import mpmath as mp
 import numpy as np
 import pytest
 from common.reference import reference_log_density
-from common.strategies import line_models, observations
+from common.strategies import line_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ident_theory import GaussianMixture, GaussianNoise, Model, PiecewiseAffineMap, ReLUNetwork, law
 from ident_theory.laws.line import PROMISE, LineLaw
 from ident_theory.laws.line_bounds import line_bounds
+from ident_theory.testing.strategies import observations
 
 
 def check(model: Model, x: np.ndarray, digits: int = 120) -> None:

@@ -7,7 +7,7 @@ import numba as nb
 import numpy as np
 import pytest
 from common.reference import reference_log_density
-from common.strategies import networks, noises, observations, powers
+from common.strategies import networks, noises
 from flint import arb, ctx, fmpq
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +19,8 @@ from ident_theory.geometry.line import line_pieces
 from ident_theory.kernels.component_tables import _log_mass, component_log_densities, log_positive
 from ident_theory.laws.components import component_tables, float_pieces
 from ident_theory.laws.line_bounds import line_bounds
+from ident_theory.testing.small_numbers import powers
+from ident_theory.testing.strategies import observations
 
 #: Promised is 1e-12; the worst of many thousand cases was 3e-15.
 HELD = 1e-14

@@ -13,17 +13,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from common.equivalent_pairs import (
-    KINDS,
-    apply,
-    carried,
-    equivalent_pair,
-    is_of_kind,
-    number,
-    perturbed,
-    plus,
-    random_model,
-)
 
 from ident_theory import Correspondence, Equivalence, PiecewiseAffineMap, equivalence, verify_comparison
 from ident_theory.conditions.lattice import finest
@@ -33,6 +22,9 @@ from ident_theory.geometry.exact_values import exact_values
 from ident_theory.laws.identity import Relation, compare
 from ident_theory.models import AffineChange, Model
 from ident_theory.numerics import Evidence, Status
+from ident_theory.testing.matrices import apply, plus
+from ident_theory.testing.random_models import number, random_model
+from ident_theory.testing.strategies_pairs import KINDS, carried, equivalent_pair, is_of_kind, perturbed
 
 
 def check_map(first: Model, second: Model, change: AffineChange, rng: Random) -> None:

@@ -9,7 +9,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 from common.reference import reference_log_density
-from common.strategies import line_models, networks, observations, piecewise_maps, powers, priors
+from common.strategies import line_models, networks, piecewise_maps, priors
 from flint import acb, arb, ctx, fmpq
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +31,8 @@ from ident_theory.models import (
     StudentNoise,
 )
 from ident_theory.models.noise import IndependentNoise
+from ident_theory.testing.small_numbers import powers
+from ident_theory.testing.strategies import observations
 
 #: What the estimate itself is held to, times max(1, |log p|).
 SHARP = 1e-12

@@ -5,13 +5,14 @@ import sys
 
 import numpy as np
 import pytest
-from common.strategies import line_models, observations
+from common.strategies import line_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ident_theory import GaussianMixture, GaussianNoise, LaplaceNoise, Model, PiecewiseAffineMap, ReLUNetwork, law
 from ident_theory.errors import UnsupportedError
 from ident_theory.laws import ErrorKind, LawKind
+from ident_theory.testing.strategies import observations
 
 
 def agree(model: Model, x: np.ndarray) -> None:

@@ -12,19 +12,6 @@ from itertools import product
 from random import Random
 
 import pytest
-from common.equivalent_pairs import (
-    KINDS,
-    apply,
-    equivalent_pair,
-    number,
-    perturbed,
-    plus,
-    random_map,
-    random_model,
-    random_network,
-    rewritten,
-    split_pieces,
-)
 
 from ident_theory import PiecewiseAffineMap, ReLUNetwork
 from ident_theory.errors import InputError
@@ -37,6 +24,10 @@ from ident_theory.geometry.network_form import same_form
 from ident_theory.geometry.same_function import _same_in_space, same_function
 from ident_theory.models import AffineChange
 from ident_theory.numerics import Stopwatch
+from ident_theory.testing.matrices import apply, plus
+from ident_theory.testing.random_models import number, random_map, random_model, random_network
+from ident_theory.testing.rewriting import rewritten, split_pieces
+from ident_theory.testing.strategies_pairs import KINDS, equivalent_pair, perturbed
 
 
 def value(f: ReLUNetwork | PiecewiseAffineMap, z: Sequence[Fraction]) -> list[Fraction]:

@@ -12,20 +12,6 @@ from random import Random
 
 import numpy as np
 import pytest
-from common.equivalent_pairs import (
-    apply,
-    changed,
-    equivalent_pair,
-    identity,
-    layers_of,
-    perturbed,
-    plus,
-    random_change,
-    random_covariance,
-    random_model,
-    random_noise,
-    random_prior,
-)
 from common.law_oracle import Verdict, compare_laws
 from scipy import stats
 
@@ -50,6 +36,10 @@ from ident_theory import (
     equal_in_law,
     law,
 )
+from ident_theory.testing.matrices import apply, identity, plus
+from ident_theory.testing.random_models import random_covariance, random_model, random_noise, random_prior
+from ident_theory.testing.rewriting import layers_of
+from ident_theory.testing.strategies_pairs import changed, equivalent_pair, perturbed, random_change
 
 
 def decided(a: Model, b: Model, **options) -> Finding:
@@ -78,7 +68,7 @@ def run(seeds: range, m: int, **options) -> Counter:
         rng = Random(seed)
         pair = equivalent_pair(rng, m=m, **options)
         finding = decided(pair.first, pair.second)
-        assert finding.status is Status.HOLDS, (seed, pair.kind, pair.steps, finding.reason)
+        assert finding.status is Status.HOLDS, (seed, pair.up_to, pair.steps, finding.reason)
         assert finding.evidence is Evidence.EXACT
         changed, where = perturbed(rng, pair.second)
         try:

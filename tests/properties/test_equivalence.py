@@ -13,21 +13,6 @@ from random import Random
 
 import pytest
 from common.affine_oracle import Change, affine_maps, agree, maps_of_decoders
-from common.equivalent_pairs import (
-    KINDS,
-    Pair,
-    apply,
-    carried,
-    changed,
-    equivalent_pair,
-    identity,
-    is_of_kind,
-    perturbed,
-    plus,
-    random_change,
-    random_model,
-    rewritten,
-)
 from common.law_oracle import Verdict, compare_laws
 
 from ident_theory import (
@@ -46,6 +31,19 @@ from ident_theory import (
     verify_comparison,
 )
 from ident_theory.conditions.lattice import finest
+from ident_theory.testing.matrices import apply, identity, plus
+from ident_theory.testing.random_models import random_model
+from ident_theory.testing.rewriting import rewritten
+from ident_theory.testing.strategies_pairs import (
+    KINDS,
+    EquivalentPair,
+    carried,
+    changed,
+    equivalent_pair,
+    is_of_kind,
+    perturbed,
+    random_change,
+)
 
 
 def change_of(found: Correspondence) -> Change:
@@ -82,7 +80,7 @@ def checked(first: Model, second: Model, **options) -> Correspondence:
     return found
 
 
-def check_pair(pair: Pair) -> str:
+def check_pair(pair: EquivalentPair) -> str:
     found = checked(pair.first, pair.second)
     maps = affine_maps(pair.first, pair.second)
     if maps is None:
@@ -92,7 +90,7 @@ def check_pair(pair: Pair) -> str:
             return "undecided"
         # Of infinitely many maps none in rationals may have been found: then only that some affine map exists is said.
         assert found.change is not None or found.equivalence is Equivalence.AFFINE
-        assert found.change is None or not pair.kind.is_finer(found.equivalence)
+        assert found.change is None or not pair.up_to.is_finer(found.equivalence)
         return "many maps"
     assert (pair.matrix, pair.shift) in maps
     assert found.equivalence in kinds_of(maps)
@@ -102,7 +100,7 @@ def check_pair(pair: Pair) -> str:
     return "one map" if len(maps) == 1 else "several maps"
 
 
-def check_changed(pair: Pair, rng: Random) -> str:
+def check_changed(pair: EquivalentPair, rng: Random) -> str:
     second, where = perturbed(rng, pair.second)
     found = checked(pair.first, second)
     maps = affine_maps(pair.first, second)
@@ -128,7 +126,7 @@ def run(seeds: range, m: int, **options) -> Counter:
             seen[check_pair(pair)] += 1
             seen[check_changed(pair, rng)] += 1
         except AssertionError as error:
-            raise AssertionError(f"seed {seed}, {pair.kind}, {pair.steps}") from error
+            raise AssertionError(f"seed {seed}, {pair.up_to}, {pair.steps}") from error
     return seen
 
 

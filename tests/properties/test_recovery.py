@@ -11,28 +11,15 @@ from random import Random
 
 import numpy as np
 import pytest
-from common.equivalent_pairs import (
-    KINDS,
-    Matrix,
-    Vector,
-    apply,
-    carried,
-    identity,
-    inverse,
-    number,
-    plus,
-    random_change,
-    random_covariance,
-    random_prior,
-    reshuffled,
-    times,
-    transposed,
-)
 from scipy import integrate, stats
 
 from ident_theory import AffineChange, Evidence, GaussianMixture, Status, affine_distance
 from ident_theory.metrics import l2_distance
 from ident_theory.recovery import LatentGraph, align_mixtures, exact_alignments, latent_graph, unmix_factorial
+from ident_theory.testing.matrices import Matrix, Vector, apply, identity, inverse, plus, times, transposed
+from ident_theory.testing.random_models import number, random_covariance, random_prior
+from ident_theory.testing.rewriting import reshuffled
+from ident_theory.testing.strategies_pairs import KINDS, carried, random_change
 
 
 def moved(prior: GaussianMixture, a: Matrix, b: Vector) -> GaussianMixture:

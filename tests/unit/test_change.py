@@ -7,13 +7,14 @@ from random import Random
 
 import numpy as np
 import pytest
-from common.equivalent_pairs import KINDS, carried, changed, equivalent_pair, is_of_kind, random_change, random_model
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ident_theory import AffineChange, GaussianMixture, PiecewiseAffineMap, ReLUNetwork
 from ident_theory.conditions.relation_priors import AFFINE_KINDS, is_of
 from ident_theory.errors import InputError, ModelError
+from ident_theory.testing.random_models import random_model
+from ident_theory.testing.strategies_pairs import KINDS, carried, changed, equivalent_pair, is_of_kind, random_change
 
 entries = st.lists(st.fractions(-3, 3, max_denominator=4), min_size=6, max_size=6)
 

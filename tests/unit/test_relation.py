@@ -7,7 +7,6 @@ from fractions import Fraction
 from random import Random
 
 import pytest
-from common.equivalent_pairs import equivalent_pair, number
 from common.pairs import ABSOLUTE, EXAMPLE_4, HALVES, LEAKY, NOISE, PAIRS, line
 
 from ident_theory import (
@@ -29,6 +28,8 @@ from ident_theory.models import ConditionalPrior, DeclaredMap
 from ident_theory.models.families import custom_family, family
 from ident_theory.numerics import Status
 from ident_theory.spec.reading import from_dict
+from ident_theory.testing.random_models import number
+from ident_theory.testing.strategies_pairs import equivalent_pair
 
 IDENTITY = PiecewiseAffineMap([], [1], [0])
 SQUARE = ReLUNetwork([[[1, 0], [-1, 0], [0, 1], [0, -1]], [[1, 1, 0, 0], [0, 0, 1, 1]]], [[0] * 4, [0, 0]])

@@ -1,0 +1,173 @@
+"""What an estimator of latents has to satisfy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ident_theory.errors import IdentTheoryError
+from ident_theory.metrics import mcc
+from ident_theory.models import Model
+from ident_theory.models.value import FloatArray
+
+
+class EstimatorConformance:
+    """Checks of an estimator; subclass it, name the subclass ``Test...`` and give the fixture `estimator`.
+
+    An estimator has ``fit(x, u, rng)``, with x of shape (N, n), u of shape (N,) with whole numbers or None, and a
+    `numpy.random.Generator`. It returns something with ``transform(x)``, latents of shape (N, d), and perhaps
+    ``model()``, a `Model` or None.
+
+    Attributes
+    ----------
+    latent_dim : int
+        Number d that the estimator is made for.
+    uses_u : bool
+        Whether u is given.
+    order_invariant : bool
+        Whether the fit promises not to depend on the order of the observations.
+    kind : {"weak", "strong"}
+        What it promises to recover: latents up to an affine map, or up to order, scale and shift.
+    least_mcc : float
+        What it has to reach on the linear-Gaussian truth.
+    size : int
+        Observations there.
+    tolerance : float
+        Relative, for latents that must be equal.
+
+    Examples
+    --------
+    ::
+
+        class TestMyEstimator(EstimatorConformance):
+            kind = "strong"
+
+            @pytest.fixture
+            def estimator(self):
+                return MyEstimator(latent_dim=2)
+    """
+
+    latent_dim = 2
+    uses_u = True
+    order_invariant = False
+    kind = "weak"
+    least_mcc = 0.95
+    size = 2000
+    tolerance = 1e-6
+    random_seed = 0
+
+    @pytest.fixture
+    def estimator(self) -> Any:
+        """The estimator; to be given by the subclass."""
+        raise NotImplementedError("give a fixture `estimator` that returns an estimator to check")
+
+    def truth(self, rng: np.random.Generator, size: int) -> tuple[FloatArray, np.ndarray, FloatArray]:
+        """Observations (N, n), values of u (N,) and latents (N, d) of a linear-Gaussian truth.
+
+        By default z | u is normal with means and variances that depend on u in 2d + 1 values, x = A z + noise with
+        n = d + 2 and a noise of 5 %.
+        """
+        d = self.latent_dim
+        u = rng.integers(2 * d + 1, size=size)
+        means, stds = rng.normal(size=(2 * d + 1, d)) * 2, rng.uniform(0.3, 1.5, size=(2 * d + 1, d))
+        z = means[u] + stds[u] * rng.normal(size=(size, d))
+        a = np.linalg.qr(rng.normal(size=(d + 2, d)))[0] * rng.uniform(1, 2, size=d)
+        return z @ a.T + 0.05 * rng.normal(size=(size, d + 2)), u, z
+
+    def test_latents_have_their_shape(self, estimator: Any) -> None:
+        """(N, d) for any N, finite, row by row."""
+        x, u, _ = self._data(300)
+        fitted = self._fit(estimator, x, u)
+        z = np.asarray(fitted.transform(x))
+        assert z.shape == (len(x), self.latent_dim), f"expected {(len(x), self.latent_dim)}, found {z.shape}"
+        assert np.isfinite(z).all(), "a latent that is not finite"
+        part = np.asarray(fitted.transform(x[5:12]))
+        self._same(part, z[5:12], "some rows have other latents when they come alone")
+
+    def test_the_same_seed_gives_the_same_fit(self, estimator: Any) -> None:
+        """And the generators of numpy's global state are left alone."""
+        x, u, _ = self._data(300)
+        before = _global_state()
+        one, other = (np.asarray(self._fit(estimator, x, u).transform(x)) for _ in range(2))
+        assert np.array_equal(one, other), f"two fits with one seed differ by {np.abs(one - other).max():.3g}"
+        assert before == _global_state(), "the fit draws from the global generator of numpy; use rng"
+
+    def test_the_data_are_not_changed(self, estimator: Any) -> None:
+        """Neither x nor u."""
+        x, u, _ = self._data(300)
+        copies = x.copy(), u.copy()
+        self._fit(estimator, x, u).transform(x)
+        assert np.array_equal(x, copies[0]), "the fit changes x"
+        assert np.array_equal(u, copies[1]), "the fit changes u"
+
+    def test_the_order_of_the_data_does_not_count(self, estimator: Any) -> None:
+        """Where that is promised."""
+        if not self.order_invariant:
+            pytest.skip("not promised: order_invariant is False")
+        x, u, _ = self._data(300)
+        order = np.random.default_rng([self.random_seed, 3]).permutation(len(x))
+        one = self._fit(estimator, x, u).transform(x)
+        other = self._fit(estimator, x[order], u[order]).transform(x)
+        self._same(np.asarray(other), np.asarray(one), "another order of the data gives other latents")
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_numbers_that_are_not_finite_are_refused(self, estimator: Any, value: float) -> None:
+        """At the fit, by a `ValueError` or an error of this package, with a message."""
+        x, u, _ = self._data(60)
+        x[7, 1] = value
+        self._refused(lambda: self._fit(estimator, x, u), f"{value} in the data")
+
+    def test_other_widths_are_refused(self, estimator: Any) -> None:
+        """Observations of another dimension than those of the fit, likewise."""
+        x, u, _ = self._data(300)
+        fitted = self._fit(estimator, x, u)
+        self._refused(lambda: fitted.transform(x[:, 1:]), "observations with a column missing")
+
+    def test_it_recovers_a_linear_gaussian_truth(self, estimator: Any) -> None:
+        """The MCC of the kind that it promises, on the data of the fit."""
+        x, u, z = self._data(self.size)
+        found = np.asarray(self._fit(estimator, x, u).transform(x))
+        value = float(mcc(z, found, self.kind, constant="zero"))
+        assert value >= self.least_mcc, f"{self.kind} MCC {value:.4f} on the truth, at least {self.least_mcc} asked for"
+
+    def test_its_model_fits_its_latents(self, estimator: Any) -> None:
+        """Where it offers one: a `Model` with as many latents and observations."""
+        x, u, _ = self._data(300)
+        fitted = self._fit(estimator, x, u)
+        model = fitted.model() if hasattr(fitted, "model") else None
+        if model is None:
+            pytest.skip("it offers no model()")
+        assert isinstance(model, Model), f"model(): expected a Model, found {type(model).__name__}"
+        shape = model.latent_dim, model.observed_dim
+        assert shape == (self.latent_dim, x.shape[1]), \
+            f"model(): expected {(self.latent_dim, x.shape[1])} latents and observations, found {shape}"
+
+    def _data(self, size: int) -> tuple[FloatArray, np.ndarray, FloatArray]:
+        return self.truth(np.random.default_rng([self.random_seed, 1]), size)
+
+    def _fit(self, estimator: Any, x: FloatArray, u: np.ndarray) -> Any:
+        fitted = estimator.fit(x, u if self.uses_u else None, np.random.default_rng([self.random_seed, 2]))
+        assert fitted is not None, "fit(): expected something with transform(), found None"
+        return fitted
+
+    def _same(self, one: np.ndarray, other: np.ndarray, text: str) -> None:
+        scale = max(float(np.abs(other).max()), 1e-300)
+        gap = float(np.abs(one - other).max()) / scale
+        assert gap <= self.tolerance, f"{text}: by {gap:.3g} of their size"
+
+    @staticmethod
+    def _refused(call: Any, what: str) -> None:
+        message = None
+        try:
+            call()
+        except (ValueError, IdentTheoryError) as error:
+            message = str(error)
+        assert message is not None, f"{what}: expected a ValueError or an error of ident_theory, found none"
+        assert message, f"{what}: refused without a message"
+
+
+def _global_state() -> str:
+    """The state of numpy's global generator, which no fit may draw from."""
+    return repr(np.random.get_state())  # noqa: NPY002
