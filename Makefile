@@ -13,7 +13,7 @@ DEMO_PARAMETERS := --slice 'prior.means[1]' --slice 'prior.means[0]' --slice 'de
 	--plane 'prior.means[0],prior.means[1]'
 
 .PHONY: demo test test-slow test-torch lint types imports bench figures results maximum-likelihood maximum-likelihood-fine \
-	sample-complexity alignment clean
+	sample-complexity alignment ledger clean
 
 demo: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out $(DEMO_OUT) --no-resume
@@ -53,6 +53,7 @@ figures: $(INSTALLED)
 	$(BIN)/python figures/decoder_checks.py
 	$(BIN)/python figures/equal_laws.py
 	$(BIN)/python figures/aligned_latents.py
+	$(BIN)/python figures/ledger.py
 
 results: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out experiments/demo/results --no-resume
@@ -75,6 +76,10 @@ sample-complexity: $(INSTALLED)
 alignment: $(INSTALLED)
 	$(BIN)/python experiments/alignment/run.py
 	$(BIN)/python figures/aligned_latents.py
+
+ledger: $(INSTALLED)
+	$(BIN)/python experiments/ledger/run.py
+	$(BIN)/python figures/ledger.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, PYTHON=$(PYTHON) is " + sys.version)'

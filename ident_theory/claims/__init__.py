@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ident_theory.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from ident_theory.claims.catalogue import find, ledger
     from ident_theory.claims.claim import Chapter, Claim, Correction, Effect, Kind, Outcome, Paper, Part, Piece, Verdict
-    from ident_theory.claims.ledger import find, ledger
     from ident_theory.claims.record import Record
     from ident_theory.claims.result import LedgerReport
     from ident_theory.claims.run import run_claim, run_claims
@@ -41,7 +41,7 @@ __all__ = [
 
 __getattr__, __dir__ = lazy_names(__name__, {
     "claim": ("Chapter", "Claim", "Correction", "Effect", "Kind", "Outcome", "Paper", "Part", "Piece", "Verdict"),
-    "ledger": ("find", "ledger"),
+    "catalogue": ("find", "ledger"),
     "record": ("Record",),
     "result": ("LedgerReport",),
     "run": ("run_claim", "run_claims"),

@@ -8,8 +8,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from time import perf_counter
 
+from ident_theory.claims.catalogue import ledger
 from ident_theory.claims.claim import Claim, Outcome, Piece
-from ident_theory.claims.ledger import ledger
 from ident_theory.claims.record import Record
 from ident_theory.claims.result import LedgerReport
 from ident_theory.claims.universal import FAST, FULL, Effort

@@ -74,7 +74,7 @@ THEOREMS: tuple[Theorem, ...] = (
              "The paper takes this for granted; with n = d exact recovery forces a constant Jacobian determinant.",
              ("family.normal", "statistics.two")),
     _theorem("gin.appC", "Two-parameter families: each z_i depends on exactly one w_j, no two on the same.",
-             "sorrenson2020", ("exp.C1",), dict(_STRONG), f"{_MINIMAL} The printed proof has a gap. {_CURVES}",
+             "sorrenson2020", ("exp.C1",), dict(_STRONG), f"{_MINIMAL} Statistics with a jump are a counterexample. {_CURVES}",
              ("statistics.two",)),
     _row("logn", "lognormal", "log z = a log w + c, a != 0", Equivalence.BLOCK_PERMUTATION),
     _row("ig", "inverse_gaussian", "z = a w, a > 0"),

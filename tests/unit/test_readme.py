@@ -56,12 +56,20 @@ def test_recovery_example_runs(capsys):
     assert "weak MCC over 15 pairs of 6 runs" in capsys.readouterr().out
 
 
-def test_search_example_runs(capsys):
+def test_testing_example_passes():
     names = run(BLOCKS[4])
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert len(tests) == 3
+    for test in tests:
+        test()
+
+
+def test_search_example_runs(capsys):
+    names = run(BLOCKS[5])
     assert names["found"].verdict == "inequivalent minimisers"
     assert names["found"].explained
     assert "equal in law, not affinely equivalent" in capsys.readouterr().out
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
 
 
 def test_model_file_example_is_read():
@@ -86,6 +94,11 @@ def test_family_file_is_read():
 def test_named_table_is_the_measured_one(name):
     table = README.split(f"<!-- {name} benchmark -->\n")[1].split(f"<!-- end of the {name} benchmark -->")[0]
     assert table == (ROOT / f"experiments/benchmarks/{name}_results.md").read_text()
+
+
+def test_table_of_the_ledger_is_the_measured_one():
+    table = README.split("<!-- ledger table -->\n")[1].split("<!-- end of the ledger table -->")[0]
+    assert table == (ROOT / "experiments/ledger/results/table.md").read_text()
 
 
 def test_number_of_theorems_is_the_printed_one():
