@@ -31,7 +31,7 @@ _MEANING = {
 
 def verdict_table(report: LedgerReport) -> str:
     """One line a claim, then how many of each paper have which verdict."""
-    lines = [_row("claim", "place", "verdict", "evidence", "cases", "seconds", "leaves something out: *"), "-" * WIDTH]
+    lines = [_row("claim", "place", "verdict", "evidence", "cases", "seconds", "first of the evidence"), "-" * WIDTH]
     for o in report.outcomes:
         lines.append(_row(o.claim.id, o.claim.place, f"{o.verdict}{'*' if o.claim.scope else ''}", str(o.evidence),
                           f"{o.cases:,}" if o.cases else "", f"{o.seconds:.2f}", _first_line(o)))
@@ -135,6 +135,10 @@ def _by_paper(report: LedgerReport) -> Iterator[tuple[str, dict[Verdict, int]]]:
 def _notes(report: LedgerReport) -> Iterator[str]:
     work = sum(o.seconds for o in report.outcomes)
     yield f"\n{len(report.outcomes)} claims in {report.seconds:.1f} s ({work:.1f} s of checks)"
+    if any(o.claim.scope for o in report.outcomes):
+        yield "*: the check leaves something out; ident-theory claims ID says what"
+    if report.counts()[Verdict.SUPPORTED]:
+        yield "supported: no counterexample in the random cases, each decided with the evidence shown; not a proof"
     if report.left_out:
         yield f"left out because slow: {len(report.left_out)} claims; run without --fast"
     for outcome in report.outcomes:

@@ -71,6 +71,7 @@ def assert_identifiable(model: ModelOrFile, up_to: str | Equivalence = "affine",
     aim = options.member(where, "target", target, Target)
     least = None if evidence is None else options.member(where, "evidence", evidence, Evidence)
     subject, label = _named(where, model, name)
+    options.seconds(where, budget)
     report = check(subject, theorems, budget, declared=declared)
     question = f"{aim} {wanted}"
     rejected = _rejected(report.verify)
@@ -172,8 +173,11 @@ def assert_condition(model: ModelOrFile, condition: str, status: str | Status = 
     VerdictError, UndecidedError
         When the status is another one, or undecided.
     """
-    wanted = options.member("assert_condition", "status", status, Status)
-    subject, label = _named("assert_condition", model, name)
+    where = "assert_condition"
+    wanted = options.member(where, "status", status, Status)
+    options.instance(where, "condition", condition, str)
+    options.seconds(where, budget)
+    subject, label = _named(where, model, name)
     report = check(subject, budget=budget)
     finding = report[condition]
     return _settle(finding, wanted, label, subject, report, f"\nthe check:\n{_indented(check_text(report))}",
@@ -194,11 +198,13 @@ def assert_L_invertible(prior: ConditionalPrior | ModelOrFile, *, name: str | No
     Finding
     """
     if isinstance(prior, ConditionalPrior):
-        found, label = prior, name or (f"{prior.family.name} prior, {prior.n_values} values of u, "
-                                       f"{prior.latent_dim} latents")
+        label = options.label("assert_L_invertible", name) or (
+            f"{prior.family.name} prior, {prior.n_values} values of u, {prior.latent_dim} latents")
+        found = prior
         tree: dict[str, Any] = {"prior": prior.plain()}
     else:
-        model, label = _named("assert_L_invertible", prior, name)
+        options.instance("assert_L_invertible", "prior", prior, ConditionalPrior, Model, str, Path)
+        model, label = _named("assert_L_invertible", prior, name, "prior")
         if not isinstance(model.prior, ConditionalPrior):
             raise InputError("assert_L_invertible: prior: expected a ConditionalPrior, or a model that has one, found "
                              f"a {type(model.prior).__name__}")
@@ -223,9 +229,9 @@ def assert_not_equal_in_law(model_a: ModelOrFile, model_b: ModelOrFile, *, numbe
 
 def _law(model_a: ModelOrFile, model_b: ModelOrFile, wanted: Status, numbers: str, budget: float | None,
          name: str | None, where: str) -> Finding:
-    (first, one), (second, other) = _named(where, model_a, None), _named(where, model_b, None)
+    (first, one), (second, other) = _pair(where, model_a, model_b, budget)
     finding = equal_in_law(first, second, numbers=numbers, budget=budget)
-    return _settle(finding, wanted, name or f"{one} / {other}", first, finding, "", "")
+    return _settle(finding, wanted, options.label(where, name) or f"{one} / {other}", first, finding, "", "")
 
 
 def assert_equivalent(model_a: ModelOrFile, model_b: ModelOrFile, up_to: str | Equivalence = "affine", *,
@@ -250,8 +256,8 @@ def assert_equivalent(model_a: ModelOrFile, model_b: ModelOrFile, up_to: str | E
     kinds = [kind for kind in Equivalence if kind not in
              (Equivalence.NONE, Equivalence.AFFINE_ON_COMPONENTS, Equivalence.BLOCK_PERMUTATION)]
     wanted = options.member(where, "up_to", up_to, kinds)
-    (first, one), (second, other) = _named(where, model_a, None), _named(where, model_b, None)
-    label = name or f"{one} / {other}"
+    (first, one), (second, other) = _pair(where, model_a, model_b, budget)
+    label = options.label(where, name) or f"{one} / {other}"
     found = equivalence(first, second, budget=budget)
     question = f"equivalent {wanted}"
     rejected = _rejected(found.verify)
@@ -320,12 +326,23 @@ def _rejected(verify: Any) -> str:
     return ""
 
 
-def _named(where: str, model: Any, name: str | None) -> tuple[Model, str]:
+def _named(where: str, model: Any, name: str | None, argument: str = "model") -> tuple[Model, str]:
     """The model, read from a file if need be, and what to call it."""
+    called = options.label(where, name)
     if isinstance(model, str | Path):
-        return load(model), name or Path(model).name
-    options.instance(where, "model", model, Model, str, Path)
-    return model, name or describe(model)
+        return load(model), called or Path(model).name
+    options.instance(where, argument, model, Model, str, Path)
+    return model, called or describe(model)
+
+
+def _pair(where: str, model_a: Any, model_b: Any, budget: Any) -> tuple[tuple[Model, str], tuple[Model, str]]:
+    """Two models with observations of one dimension."""
+    options.seconds(where, budget)
+    first, second = _named(where, model_a, None, "model_a"), _named(where, model_b, None, "model_b")
+    if first[0].observed_dim != second[0].observed_dim:
+        raise InputError(f"{where}: model_b: expected observations of dimension {first[0].observed_dim} as for "
+                         f"model_a, found {second[0].observed_dim}")
+    return first, second
 
 
 def describe(model: Model) -> str:

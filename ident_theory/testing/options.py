@@ -63,6 +63,28 @@ def names(where: str, name: str, value: Any, known: Sequence[str]) -> tuple[str,
     return chosen
 
 
+def name(where: str, value: Any, known: Sequence[str], argument: str) -> str:
+    """One of the known names."""
+    if not isinstance(value, str) or value not in known:
+        raise InputError(f"{where}: {argument}: expected one of {', '.join(known)}, found {value!r}")
+    return value
+
+
+def seconds(where: str, value: Any) -> float | None:
+    """A budget of more than 0 seconds, or None."""
+    legal = value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value > 0)
+    if not legal:
+        raise InputError(f"{where}: budget: expected a number of seconds > 0 or None, found {value!r}")
+    return None if value is None else float(value)
+
+
+def label(where: str, value: Any) -> str | None:
+    """What to call something in messages and tables."""
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{where}: name: expected a text or None, found {value!r}")
+    return value
+
+
 def member(where: str, name: str, value: Any, kinds: Iterable[E]) -> E:
     """One of the members of an enumeration, also by its value."""
     known = tuple(kinds)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 #: The profiles of `ident_theory.testing.profiles`, which is imported only when one is asked for.
 PROFILES = ("ci", "dev", "thorough")
 FORMAT = 1
-_KEY = "ident_theory.verdicts"
+#: Attribute of reports of tests, which travel between processes; not a user property, which goes into junit files.
+_KEY = "ident_theory_verdicts"
 #: Rows of passing assertions that one test keeps; a property may make thousands.
 _MOST = 100
 _HEADINGS = ("test", "model", "question", "expected", "verdict", "evidence", "reason")
@@ -55,8 +56,21 @@ class _Collector:
         self.rows: list[dict[str, Any]] = []
 
     @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self) -> Generator[None, None, None]:
+        """Listen to the assertions of fixtures."""
+        return (yield from self._listen())
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Generator[None, None, None]:
         """Listen to the assertions of one test."""
+        return (yield from self._listen())
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self) -> Generator[None, None, None]:
+        """Listen to the assertions of finalizers."""
+        return (yield from self._listen())
+
+    def _listen(self) -> Generator[None, None, None]:
         self.told = {}
         with listening(self._hear):
             return (yield)
@@ -70,23 +84,24 @@ class _Collector:
                                   ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put the rows on the report of the test, which travels between processes."""
         report = yield
-        if call.when == "call":
-            failed = failing_rows(call.excinfo.value) if report.failed and call.excinfo is not None else ()
-            rows = [{**row.to_dict(), "times": times} for row, times in self.told.items()]
-            rows += [{**row.to_dict(), "times": 1} for row in failed]
-            if rows:
-                report.user_properties.append((_KEY, json.dumps(rows)))
+        failed = failing_rows(call.excinfo.value) if report.failed and call.excinfo is not None else ()
+        rows = [{**row.to_dict(), "times": times} for row, times in self.told.items()]
+        rows += [{**row.to_dict(), "times": 1} for row in failed]
+        if rows:
+            setattr(report, _KEY, json.dumps(rows))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the rows off the report."""
-        mine = [value for key, value in report.user_properties if key == _KEY]
-        if report.when == "call" and mine:
-            self.rows += [{"test": report.nodeid, **row} for text in mine for row in json.loads(str(text))]
+        self.rows += [{"test": report.nodeid, **row} for row in json.loads(getattr(report, _KEY, "[]"))]
+
+    def _sorted(self) -> list[dict[str, Any]]:
+        """By test: the same order whichever process was first."""
+        return sorted(self.rows, key=lambda row: str(row["test"]))
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the verdicts of failing tests."""
-        failing = [row for row in self.rows if not row["passed"]]
+        failing = [row for row in self._sorted() if not row["passed"]]
         if failing:
             terminalreporter.section("identifiability verdicts")
             for line in table(failing, terminalreporter._tw.fullwidth):
@@ -99,7 +114,7 @@ class _Collector:
             return
         file = Path(place)
         file.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"format": FORMAT, "kind": "identifiability verdicts", "verdicts": self.rows}, indent=1)
+        text = json.dumps({"format": FORMAT, "kind": "identifiability verdicts", "verdicts": self._sorted()}, indent=1)
         handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text + "\n")

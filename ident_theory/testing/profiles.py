@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
+from ident_theory.testing import options
+
 #: Name: (examples, the same ones at every run).
 PROFILES = {"ci": (100, True), "dev": (30, False), "thorough": (2000, False)}
 PREFIX = "ident_"
@@ -31,5 +33,6 @@ def register() -> tuple[str, ...]:
 
 def load(name: str) -> None:
     """Register the profiles and load one: ``load("ci")``."""
+    options.name("profiles.load", name, tuple(PROFILES), "name")
     register()
     settings.load_profile(PREFIX + name)

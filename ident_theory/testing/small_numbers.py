@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -12,37 +13,58 @@ from hypothesis import strategies as st
 _EXTREME = tuple(Fraction(10) ** e for e in (-12, -6, -3, 3, 6))
 
 
+# One list of values each, and one strategy each for good: building strategies anew costs more than drawing from them.
+
+
+def _quotients(numerators: Sequence[int]) -> tuple[Fraction, ...]:
+    """Over denominators up to three, mostly whole; smallest first, for that is where examples shrink to."""
+    values = [Fraction(p, q) for p in numerators for q in (1, 1, 1, 2, 3)]
+    return tuple(sorted(values, key=lambda v: (v != 0, v.denominator, abs(v), v < 0)))
+
+
+@cache
 def rationals(size: int = 3) -> st.SearchStrategy[Fraction]:
     """Rationals of at most this size with denominators up to three, mostly whole; they shrink to zero."""
-    return st.builds(Fraction, st.integers(-size, size), st.sampled_from((1, 1, 1, 2, 3)))
+    return st.sampled_from(_quotients(range(-size, size + 1)))
 
 
+@cache
+def whole_numbers(size: int) -> st.SearchStrategy[Fraction]:
+    """Whole numbers of at most this size, which shrink to zero."""
+    return st.sampled_from(tuple(Fraction(v) for v in sorted(range(-size, size + 1), key=lambda v: (abs(v), v < 0))))
+
+
+@cache
 def positive_rationals(size: int = 3) -> st.SearchStrategy[Fraction]:
-    """The same above zero; they shrink to one."""
-    return st.builds(Fraction, st.integers(1, size), st.sampled_from((1, 1, 1, 2, 3)))
+    """Rationals as those above zero; they shrink to one."""
+    return st.sampled_from(_quotients(range(1, size + 1)))
 
 
+@cache
 def extreme_rationals() -> st.SearchStrategy[Fraction]:
     """Rationals between a millionth of a millionth and millions, of either sign, and small ones."""
-    return st.one_of(rationals(), st.builds(lambda size, sign: size * sign, st.sampled_from(_EXTREME),
-                                            st.sampled_from((1, -1))))
+    return st.one_of(rationals(), st.sampled_from(tuple(sign * size for size in _EXTREME for sign in (1, -1))))
 
 
+@cache
 def extreme_positive() -> st.SearchStrategy[Fraction]:
     """The same above zero."""
     return st.one_of(positive_rationals(), st.sampled_from(_EXTREME))
 
 
+@cache
 def powers(low: float, high: float) -> st.SearchStrategy[float]:
     """Positive floats spread evenly in the exponent."""
     return st.floats(low, high).map(lambda e: float(10.0**e))
 
 
+@cache
 def moderate() -> st.SearchStrategy[float]:
     """Floats of size at most ten with twelve decimals."""
     return st.floats(-10, 10, allow_subnormal=False).map(lambda v: round(v, 12))
 
 
+@cache
 @st.composite
 def signed(draw: st.DrawFn, low: float = -8, high: float = 8) -> float:
     """Zero, a moderate number, or one of any size between 10**low and 10**high."""

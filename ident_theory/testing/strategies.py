@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from ident_theory.models import (
     LogisticNoise,
     Model,
     PiecewiseAffineMap,
+    ReLUNetwork,
     StudentNoise,
     UniformNoise,
 )
@@ -76,6 +78,7 @@ def gaussian_mixtures(latent_dim: Span = 1, components: Span = (1, 4), *, diagon
                      options.flag(where, "exact", exact))
 
 
+@cache
 @st.composite
 def _mixtures(draw: st.DrawFn, dims: tuple[int, int], counts: tuple[int, int], diagonal: bool, degenerate: bool,
               exact: bool) -> GaussianMixture:
@@ -100,6 +103,7 @@ def _mixtures(draw: st.DrawFn, dims: tuple[int, int], counts: tuple[int, int], d
     return GaussianMixture(normalised(weights), means, covariances)
 
 
+@cache
 @st.composite
 def _components(draw: st.DrawFn, m: int, kind: str, diagonal: bool) -> tuple[Any, list[Any], list[Any]]:
     """Weight before normalisation, mean, covariance."""
@@ -166,6 +170,7 @@ def piecewise_maps(observed_dim: Span = 1, pieces: Span = (1, 5), *, continuous:
                  continuous, options.flag(where, "exact", exact))
 
 
+@cache
 @st.composite
 def _maps(draw: st.DrawFn, dims: tuple[int, int], pieces: tuple[int, int], continuous: bool | None,
           exact: bool) -> PiecewiseAffineMap:
@@ -208,9 +213,11 @@ def noises(observed_dim: int = 1, kinds: str | Sequence[str] = ("gaussian", "lap
     where = "noises"
     n = options.whole(where, "observed_dim", observed_dim, 1)
     chosen = options.names(where, "kinds", kinds, NOISES)
-    return st.sampled_from(chosen).flatmap(lambda kind: _noises(kind, n, options.flag(where, "exact", exact)))
+    options.flag(where, "exact", exact)
+    return st.sampled_from(chosen).flatmap(lambda kind: _noises(kind, n, exact))
 
 
+@cache
 @st.composite
 def _noises(draw: st.DrawFn, kind: str, n: int, exact: bool) -> Noise | None:
     if kind == "none":
@@ -290,12 +297,56 @@ def models(latent_dim: Span = 1, observed_dim: Span | None = None, *, components
     return build()
 
 
+def linear_models(latent_dim: Span = (1, 2)) -> st.SearchStrategy[Model]:
+    """Models x = A z + b + noise with latents of every size told apart by data: A of full column rank, little noise.
+
+    Parameters
+    ----------
+    latent_dim : int or (int, int)
+        Number m, or the least and the largest; n is m + 1.
+    """
+    return _linear_models(options.span("linear_models", "latent_dim", latent_dim, 1))
+
+
+@cache
 @st.composite
-def observations(draw: st.DrawFn, model: Model) -> np.ndarray:
-    """A point x, shape (n,), where the law of a model with one latent has something to show.
+def _linear_models(draw: st.DrawFn, dims: tuple[int, int]) -> Model:
+    m = draw(st.integers(*dims))
+    prior = draw(_mixtures((m, m), (1, 3), False, False, True).filter(_is_moderate))
+    # Columns of a triangular matrix with ones on its diagonal are independent; signs and sizes stay near one.
+    size = st.sampled_from((Fraction(1), Fraction(-1), Fraction(2), Fraction(1, 2)))
+    rows = [[draw(rationals(1)) if k < i else draw(size) if k == i else Fraction(0) for k in range(m)]
+            for i in range(m + 1)]
+    return Model(prior, ReLUNetwork([rows], [[draw(rationals()) for _ in rows]]), GaussianNoise(Fraction(1, 100)))
+
+
+def _is_moderate(prior: GaussianMixture) -> bool:
+    """Whether the variance of no direction is hidden by a noise of one hundredth, nor by that of another."""
+    values = np.linalg.eigvalsh(np.sum([w * (c + np.outer(mean, mean)) for w, mean, c in zip(
+        prior.weights, prior.means - prior.weights @ prior.means, prior.covariances, strict=True)], axis=0))
+    return bool(values[0] > 0.05 and values[-1] < 1000)
+
+
+def observations(model: Model) -> st.SearchStrategy[np.ndarray]:
+    """Points x, shape (n,), where the law of a model with one latent has something to show.
 
     Near images of means and breakpoints, or far in a tail.
+
+    Raises
+    ------
+    InputError
+        For anything but a model with one latent and a Gaussian mixture as its prior.
     """
+    where = "observations"
+    options.instance(where, "model", model, Model)
+    options.instance(where, "model: prior", model.prior, GaussianMixture)
+    if model.latent_dim != 1:
+        raise InputError(f"{where}: model: expected one latent, found {model.latent_dim}")
+    return _observations(model)
+
+
+@st.composite
+def _observations(draw: st.DrawFn, model: Model) -> np.ndarray:
     centers = [*model.mixture.means[:, 0], *(float(t) for t in line_pieces(model.decoder).breakpoints)]
     z = draw(st.sampled_from(centers)) + draw(st.sampled_from([0.0, 1e-3, -1.0, 5.0]))
     n, noise = model.observed_dim, model.noise

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
+from ident_theory.errors import InputError
 from ident_theory.models import ReLUNetwork
 from ident_theory.testing import options
 from ident_theory.testing.options import Span
-from ident_theory.testing.small_numbers import extreme_rationals, powers, rationals, table
+from ident_theory.testing.small_numbers import extreme_rationals, powers, rationals, table, whole_numbers
 
 #: Slopes of the activation below zero: ReLU, leaky, the identity, an absolute value, and one that is steeper there.
 SLOPES = (Fraction(0), Fraction(0), Fraction(1, 2), Fraction(1), Fraction(-1), Fraction(2))
@@ -50,11 +52,16 @@ def relu_networks(latent_dim: Span = 1, observed_dim: Span = 1, depth: Span = (0
     most = None if hidden is None else options.whole(where, "hidden", hidden, 0)
     exact, degenerate = options.flag(where, "exact", exact), options.flag(where, "degenerate", degenerate)
     slopes = options.slopes(where, negative_slope, SLOPES if exact else _FLOAT_SLOPES)
+    layers, units = options.span(where, "depth", depth, 0), options.span(where, "width", width, 1)
+    if most is not None and most < layers[0] * units[0]:
+        raise InputError(f"{where}: hidden: expected at least {layers[0] * units[0]} for depth={depth!r} and "
+                         f"width={width!r}, found {hidden!r}")
     return _networks(options.span(where, "latent_dim", latent_dim, 1),
-                     options.span(where, "observed_dim", observed_dim, 1), options.span(where, "depth", depth, 0),
-                     options.span(where, "width", width, 1), slopes, most, degenerate, exact)
+                     options.span(where, "observed_dim", observed_dim, 1), layers, units, slopes, most, degenerate,
+                     exact)
 
 
+@cache
 @st.composite
 def _networks(draw: st.DrawFn, dims: tuple[int, int], outputs: tuple[int, int], depth: tuple[int, int],
               width: tuple[int, int], slopes: tuple[Fraction, ...], most: int | None, degenerate: bool,
@@ -69,7 +76,7 @@ def _networks(draw: st.DrawFn, dims: tuple[int, int], outputs: tuple[int, int], 
     if not exact:
         return _float_network(draw, widths, slopes, degenerate)
     size = draw(st.sampled_from(("unit", "unit", "whole", "rational", "extreme")))
-    entry = {"unit": st.integers(-1, 1).map(Fraction), "whole": st.integers(-2, 2).map(Fraction),
+    entry = {"unit": whole_numbers(1), "whole": whole_numbers(2),
              "rational": rationals(), "extreme": extreme_rationals()}[size]
     weights = [table(draw, entry, b, a) for a, b in zip(widths[:-1], widths[1:], strict=True)]
     biases = [table(draw, entry, 1, b)[0] for b in widths[1:]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from inspect import signature
 from itertools import chain
 from random import Random
 from typing import Any
@@ -81,6 +82,10 @@ def equivalent_pairs(up_to: str | Equivalence | None = None, latent_dim: Span = 
     if "exact" in options_of_models:
         raise InputError(f"{where}: exact: expected nothing, for the pairs are exact, found "
                          f"{options_of_models['exact']!r}")
+    known = [name for name in signature(models).parameters if name not in ("latent_dim", "observed_dim", "exact")]
+    if unknown := [name for name in options_of_models if name not in known]:
+        raise InputError(f"{where}: {unknown[0]}: expected arguments of models among {', '.join(known)}, found "
+                         f"{unknown[0]}={options_of_models[unknown[0]]!r}")
     generators = st.randoms(use_true_random=False)
     return st.builds(lambda first, kind, rng: equivalent_pair(rng, first, kind, steps),
                      models(latent_dim, observed_dim, **options_of_models), st.sampled_from(kinds), generators)
@@ -95,13 +100,27 @@ def perturbed_models(of: st.SearchStrategy[Model] | None = None, size: Any = Non
     of : strategy, optional
         Of models; by default `models()`.
     size : number, optional
-        By how much; by default something between 1 and 1e-9. The law may be the same all the same: the number may
-        belong to a unit that nothing reads.
+        By how much, not zero; by default something between 1 and 1e-9. The law may be the same all the same: the
+        number may belong to a unit that nothing reads, or to a component without weight.
+
+    Raises
+    ------
+    InputError
+        For arguments that are none of these, or models without a Gaussian mixture and a decoder with numbers.
     """
     where = "perturbed_models"
     step = None if size is None else options.number(where, "size", size)
-    return st.builds(lambda model, rng: (model, *perturbed(rng, model, step)), models() if of is None else of,
-                     st.randoms(use_true_random=False))
+    if step == 0:
+        raise InputError(f"{where}: size: expected a number other than 0, found {size!r}")
+    known = models() if of is None else options.instance(where, "of", of, st.SearchStrategy)
+
+    def build(model: Any, rng: Random) -> tuple[Model, Model, str]:
+        options.instance(where, "of", model, Model)
+        options.instance(where, "of: prior", model.prior, GaussianMixture)
+        options.instance(where, "of: decoder", model.decoder, ReLUNetwork, PiecewiseAffineMap)
+        return model, *perturbed(rng, model, step)
+
+    return st.builds(build, known, st.randoms(use_true_random=False))
 
 
 def random_change(rng: Random, m: int, kind: Equivalence) -> tuple[Matrix, Vector]:
@@ -219,13 +238,15 @@ def perturbed(rng: Random, model: Model, size: Fraction | None = None) -> tuple[
     m = prior.latent_dim
     part = rng.choice(("weights", "means", "covariances", "decoder", "decoder", "decoder"))
     if part == "weights" and len(weights) > 1:
-        i, j = rng.sample(range(len(weights)), 2)
-        share = min(abs(size), weights[i] / 2)
-        weights[i], weights[j] = weights[i] - share, weights[j] + share
+        i = rng.choice([k for k, w in enumerate(weights) if w])
+        j = rng.choice([k for k in range(len(weights)) if k != i])
+        size = min(abs(size), weights[i] / 2)
+        weights[i], weights[j] = weights[i] - size, weights[j] + size
         where = f"weights {i} -> {j}"
     elif part == "covariances":
         j, i = rng.randrange(len(means)), rng.randrange(m)
-        covariances[j][i][i] += abs(size)
+        size = abs(size)
+        covariances[j][i][i] += size
         where = f"covariances[{j}][{i}][{i}]"
     elif part == "decoder" and isinstance(decoder, ReLUNetwork):
         net = layers_of(decoder)

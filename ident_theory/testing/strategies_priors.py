@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import cache
 from math import comb
 from typing import Any
 
@@ -26,6 +26,7 @@ from ident_theory.testing.small_numbers import (
     powers,
     rationals,
     signed,
+    whole_numbers,
 )
 
 #: Signs of the natural parameters: -1 negative, 1 positive, 0 any.
@@ -66,6 +67,7 @@ def conditional_priors(latent_dim: Span = 1, values: Span = (1, 5), families: st
                         chosen, options.flag(where, "degenerate", degenerate), options.flag(where, "exact", exact))
 
 
+@cache
 @st.composite
 def _conditional(draw: st.DrawFn, dims: tuple[int, int], values: tuple[int, int], families: tuple[str, ...],
                  degenerate: bool, exact: bool) -> ConditionalPrior:
@@ -193,6 +195,7 @@ def factorial_mixtures(variables: Span = (1, 2), states: Span = (2, 3), latent_d
     return _factorial(k, d, dims, options.flag(where, "degenerate", degenerate), options.flag(where, "exact", exact))
 
 
+@cache
 @st.composite
 def _factorial(draw: st.DrawFn, variables: tuple[int, int], each: tuple[int, int], dims: tuple[int, int] | None,
                degenerate: bool, exact: bool) -> FactorialTruth:
@@ -227,7 +230,20 @@ def _factorial(draw: st.DrawFn, variables: tuple[int, int], each: tuple[int, int
     for u, w in weights.items():
         table[u] = w
     table.flags.writeable = False
-    return FactorialTruth(mixture, states, tuple(tuple(sorted(row)) for row in near), table, tuple(cells))
+    return FactorialTruth(mixture, states, _acting(near, laws), table, tuple(cells))
+
+
+def _acting(near: list[list[int]], laws: list[dict[Any, tuple[Any, Any]]]) -> tuple[tuple[int, ...], ...]:
+    """The coordinates whose law changes with a state of each variable: one law for two configurations may take some."""
+    acting: list[list[int]] = [[] for _ in near]
+    for t, of in enumerate(laws):
+        for place, i in enumerate(k for k, row in enumerate(near) if t in row):
+            others: dict[Any, set[Any]] = {}
+            for configuration, law in of.items():
+                others.setdefault((*configuration[:place], *configuration[place + 1:]), set()).add(law)
+            if any(len(several) > 1 for several in others.values()):
+                acting[i].append(t)
+    return tuple(map(tuple, acting))
 
 
 def _antichain(draw: st.DrawFn, k: int, m: int) -> list[list[int]]:
@@ -245,9 +261,7 @@ def _antichain(draw: st.DrawFn, k: int, m: int) -> list[list[int]]:
 def _laws(draw: st.DrawFn, acting: list[int], states: tuple[int, ...], exact: bool) -> dict[Any, tuple[Any, Any]]:
     """(mean, variance) of a coordinate for each configuration of what acts on it, all different."""
     configurations = list(itertools.product(*(range(states[i]) for i in acting)))
-    if exact:
-        pair = st.tuples(st.integers(-3, 3).map(Fraction), positive_rationals())
-    else:
-        pair = st.tuples(signed(-3, 3), powers(-3, 3))
+    pair: st.SearchStrategy[Any] = (st.tuples(whole_numbers(3), positive_rationals()) if exact else
+                                    st.tuples(signed(-3, 3), powers(-3, 3)))
     chosen = draw(st.lists(pair, min_size=len(configurations), max_size=len(configurations), unique=True))
     return dict(zip(configurations, chosen, strict=True))

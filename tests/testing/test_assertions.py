@@ -86,9 +86,9 @@ def test_more_latents_than_observations_says_so():
 def test_undecided_has_a_text_of_its_own():
     """A decoder too large for the time allowed."""
     rng = np.random.default_rng(0)
-    net = ReLUNetwork([rng.integers(-3, 4, size=(30, 6)), rng.integers(-3, 4, size=(30, 30)),
-                       rng.integers(-3, 4, size=(6, 30))], [rng.integers(-3, 4, size=k) for k in (30, 30, 6)])
-    model = Model(GaussianMixture([1], [[0] * 6], [[1] * 6]), net, GaussianNoise(1))
+    net = ReLUNetwork([rng.integers(-3, 4, size=(20, 5)), rng.integers(-3, 4, size=(20, 20)),
+                       rng.integers(-3, 4, size=(5, 20))], [rng.integers(-3, 4, size=k) for k in (20, 20, 5)])
+    model = Model(GaussianMixture([1], [[0] * 5], [[1] * 5]), net, GaussianNoise(1))
     report = it.check(model, budget=0.05)
     assert any(item.verdict is Verdict.UNDECIDED for item in report.theorems)
     text, error = message(lambda: assert_identifiable(model, budget=0.05), UndecidedError)
@@ -208,6 +208,12 @@ def test_equivalence_that_is_not_decided(monkeypatch):
     (lambda: assert_identifiable(RELU, target="z"), "target: expected one of latent"),
     (lambda: assert_identifiable(RELU, evidence="proof"), "evidence: expected one of exact"),
     (lambda: assert_condition(RELU, "F2", "true"), "status: expected one of holds, fails, unknown, found 'true'"),
+    (lambda: assert_identifiable(RELU, name=3), "assert_identifiable: name: expected a text or None, found 3"),
+    (lambda: assert_identifiable(RELU, budget=-1), "assert_identifiable: budget: expected a number of seconds > 0"),
+    (lambda: assert_condition(RELU, 3), "assert_condition: condition: expected str, found int"),
+    (lambda: assert_L_invertible(None), "prior: expected ConditionalPrior or Model or str or Path"),
+    (lambda: assert_equal_in_law(RELU, 3), "assert_equal_in_law: model_b: expected Model or str or Path, found int"),
+    (lambda: assert_equivalent(RELU, VANILLA), "assert_equivalent: model_b: expected observations of dimension 1 .* 3"),
     (lambda: assert_equivalent(RELU, RELU, "block_permutation"), "up_to: expected one of"),
 ])
 def test_wrong_arguments_are_named(call, text):

@@ -85,6 +85,20 @@ def false_witness(model):
     return replace(found, proof=Witness(found.proof.kind, data))
 
 
+def other_proof(model, calls=[0]):  # noqa: B006
+    calls[0] += 1
+    found = HOLDS(model)
+    return found if found.proof is None else replace(found, proof=replace(found.proof, text=f"call {calls[0]}"))
+
+
+def always_undecided(model):
+    return Finding("P1", Status.UNKNOWN, Evidence.NUMERICAL, "who knows")
+
+
+def two_names(model):
+    return replace(HOLDS(model), condition=f"P{model.prior.n_components}", proof=None, evidence=Evidence.NUMERICAL)
+
+
 def depends_on_the_parameters(model):
     return Finding("P1", Status.HOLDS if model.prior.n_components < 3 else Status.FAILS, Evidence.NUMERICAL, "counted")
 
@@ -100,6 +114,8 @@ def sometimes_undecided(model):
     ("test_it_answers_with_findings", no_proof, "without a proof"),
     ("test_it_answers_with_findings", wrong_side, "with a certificate"),
     ("test_it_answers_alike_every_time", random_reason, "two answers"),
+    ("test_it_answers_with_findings", two_names, "one condition with the names"),
+    ("test_it_answers_alike_every_time", other_proof, "differ in proof"),
     ("test_certificates_verify", about_another_model, "rejected"),
     ("test_witnesses_verify", false_witness, "rejected"),
     ("test_equivalent_models_have_one_answer", depends_on_the_parameters, "for an equivalent"),
@@ -110,6 +126,11 @@ def test_a_broken_condition_fails_its_check(check, condition, text):
         getattr(ConditionConformance(), check)(condition)
     assert "model file" in str(caught.value)
     assert len(str(caught.value)) < 2000, "the counterexample is not small"
+
+
+def test_a_condition_that_never_answers_fails():
+    with pytest.raises(AssertionError, match="undecided for each of 40 models"):
+        ConditionConformance().test_it_answers_with_findings(always_undecided)
 
 
 def test_a_verifier_that_accepts_everything_fails():

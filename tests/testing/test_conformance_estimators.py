@@ -124,7 +124,13 @@ class Broken(MaximumLikelihood):
         if broken == "no recovery":
             fitted.b = np.vstack([fitted.b[0], np.linalg.svd(fitted.b)[2][-1]])  # the second sees noise alone
         transform = fitted.transform
-        changes = {"shape": lambda z: z[:, :1], "batch": lambda z: z - z.mean(axis=0),
+        if broken == "first latents for ever":
+            self.first = first = getattr(self, "first", transform(x))
+            fitted.transform = lambda x: first
+        if broken == "known points alone":
+            known = {tuple(row) for row in x}
+            fitted.transform = lambda x: np.where([[tuple(row) in known] for row in x], transform(x), np.nan)
+        changes = {"shape": lambda z: z[:, :1], "batch": lambda z: z - z.mean(axis=0), "complex": lambda z: z + 0j,
                    "not finite": lambda z: np.where(z > 1, np.nan, z)}
         if broken in changes:
             fitted.transform = lambda x: changes[broken](transform(x))
@@ -142,6 +148,10 @@ class Broken(MaximumLikelihood):
     ("test_latents_have_their_shape", "not finite", "not finite"),
     ("test_latents_have_their_shape", "batch", "come alone"),
     ("test_latents_have_their_shape", "nothing", "found None"),
+    ("test_latents_have_their_shape", "known points alone", "not finite"),
+    ("test_latents_have_their_shape", "complex", "real latents"),
+    ("test_other_lengths_of_u_are_refused", "", "59 values of u for 60 observations: expected a ValueError"),
+    ("test_it_recovers_a_linear_gaussian_truth", "first latents for ever", "expected"),
     ("test_the_same_seed_gives_the_same_fit", "ignores the seed", "two fits"),
     ("test_the_same_seed_gives_the_same_fit", "global generator", "global generator"),
     ("test_the_data_are_not_changed", "changes x", "changes x"),

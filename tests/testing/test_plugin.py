@@ -69,6 +69,41 @@ def test_verdicts_as_json(pytester, run, processes):
     assert [item.name for item in (pytester.path / "out").iterdir()] == ["verdicts.json"]
 
 
+def test_assertions_of_fixtures_are_told(pytester, run):
+    pytester.makepyfile("""
+        import ident_theory as it
+        import pytest
+        from ident_theory.testing import assert_identifiable
+
+        @pytest.fixture
+        def model(request):
+            assert_identifiable(it.load_example("absolute_value"), name="in a fixture")
+
+        def test_with_it(model):
+            pass
+    """)
+    result = run("--junitxml", "junit.xml")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*::test_with_it *in a fixture *latent affine *identified *not identified *exact *"])
+    assert "in a fixture" not in (pytester.path / "junit.xml").read_text().split("<failure")[0].split("<error")[0]
+
+
+def test_several_processes_write_the_same_file(pytester, run):
+    pytester.makepyfile("""
+        import pytest
+        from ident_theory.testing import VerdictRow, verdicts
+
+        @pytest.mark.parametrize("i", range(12))
+        def test_rows(i):
+            verdicts.tell(VerdictRow("m", "q", "holds", "holds", "exact", "why", True))
+    """)
+    files = []
+    for name, processes in (("one.json", ()), ("two.json", ("-n", "2"))):
+        run("--ident-profile", "ci", "--ident-json", name, *processes).assert_outcomes(passed=12)
+        files.append((pytester.path / name).read_bytes())
+    assert files[0] == files[1]
+
+
 def test_undecided_is_not_a_pass(pytester, run):
     pytester.makepyfile("""
         from dataclasses import replace

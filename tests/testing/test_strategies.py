@@ -239,6 +239,7 @@ def test_pairs_without_rewriting():
 def test_perturbed_models_differ_in_one_number():
     for first, second, where in drawn(testing.perturbed_models(), 60):
         assert first.observed_dim == second.observed_dim
+        assert first != second
         assert " by " in where
     (_, _, where), *_ = drawn(testing.perturbed_models(testing.models(1, components=1), "1/10"), 3)
     assert where.endswith("1/10") or "weights" in where
@@ -288,6 +289,14 @@ def test_the_inverse_is_one():
     (lambda: testing.equivalent_pairs(exact=False), r"equivalent_pairs: exact: expected nothing"),
     (lambda: testing.perturbed_models(size="big"), r"perturbed_models: size: expected a number, found 'big'"),
     (lambda: testing.conditional_priors(families="cauchy"), r"conditional_priors: families: .*'cauchy'"),
+    (lambda: testing.relu_networks(depth=1, width=3, hidden=2), r"relu_networks: hidden: expected at least 3"),
+    (lambda: testing.noises(exact=1), r"noises: exact: expected True or False, found 1"),
+    (lambda: testing.observations(3), r"observations: model: expected Model, found int"),
+    (lambda: testing.observations(it.load_example("vanilla_vae")), r"model: expected one latent, found 2"),
+    (lambda: testing.equivalent_pairs(colour=1), r"equivalent_pairs: colour: expected arguments of models among"),
+    (lambda: testing.perturbed_models(3), r"perturbed_models: of: expected SearchStrategy, found int"),
+    (lambda: testing.perturbed_models(size=0), r"perturbed_models: size: expected a number other than 0"),
+    (lambda: testing.profiles.load("fast"), r"profiles.load: name: expected one of ci, dev, thorough, found 'fast'"),
     (lambda: testing.factorial_mixtures(states=1), r"factorial_mixtures: states: expected a whole number >= 2"),
     (lambda: testing.factorial_mixtures(3, 2, 2), r"latent_dim: expected enough latents for 3 variables"),
 ])

@@ -1,5 +1,5 @@
 """Dideriksen et al.: iVAE-GAN."""
 
 #: The modules with claims, in the order of the paper.
-CHAPTERS: tuple[str, ...] = ("model", "loss", "bounds", "adversarial", "training", "optimum", "removal",
-                            "strength", "lemmas", "jacobians")
+CHAPTERS: tuple[str, ...] = ("model", "counts", "loss", "bounds", "adversarial", "training", "scores", "optimum",
+                            "removal", "strength", "lemmas", "jacobians")

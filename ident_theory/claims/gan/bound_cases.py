@@ -16,6 +16,7 @@ from ident_theory.claims.universal import Universal
 CONDITIONAL = "p(x|u)"
 KINDS = ("p(x)", "the data density", CONDITIONAL)
 HALF = Fraction(1, 2)
+_VALUES = st.sampled_from([HALF, Fraction(1, 10), Fraction(9, 10), Fraction(1, 1000)])
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,7 @@ def bound_cases(draw: st.DrawFn, kinds: tuple[str, ...], classes: int = 6) -> Bo
     generated = draw(st.one_of(st.just(data), st.just(model.marginal()), laws(model.n_x)))
     optimal = tuple(p / (p + g) for p, g in zip(data, generated, strict=True))
     blind = (HALF,) * model.n_x
-    values = st.sampled_from([HALF, Fraction(1, 10), Fraction(9, 10), Fraction(1, 1000)])
-    free = st.lists(values, min_size=model.n_x, max_size=model.n_x).map(tuple)
+    free = st.tuples(*[_VALUES] * model.n_x)
     discriminator = draw(st.one_of(st.just(optimal), st.just(blind), free))
     return BoundCase(model, u, x, encoder, draw(st.sampled_from(kinds)), data, generated, discriminator)
 
@@ -137,8 +137,7 @@ def average_cases(draw: st.DrawFn, reconstruction: tuple[bool, ...]) -> AverageC
     model = draw(finite_models(2, 2))
     ignoring = tuple((row,) * model.n_x for row in model.prior)
     size = len(model.decoder)
-    free = st.lists(st.lists(laws(size), min_size=model.n_x, max_size=model.n_x).map(tuple),
-                    min_size=len(model.weights), max_size=len(model.weights)).map(tuple)
+    free = st.tuples(*[st.tuples(*[laws(size)] * model.n_x)] * len(model.weights))
     encoders = draw(st.one_of(st.just(ignoring), free))
     return AverageCase(model, encoders, draw(st.sampled_from(reconstruction)))
 

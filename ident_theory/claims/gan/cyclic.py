@@ -9,8 +9,8 @@ import sympy as sp
 from hypothesis import strategies as st
 
 from ident_theory.claims.gan.finite import laws, shown_law
-from ident_theory.claims.gan.linear import kernel_vector, product
 from ident_theory.claims.gan.logs import Law
+from ident_theory.claims.matrices import kernel_vector, product
 from ident_theory.claims.universal import Universal
 
 

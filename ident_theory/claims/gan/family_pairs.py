@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 from hypothesis import strategies as st
 
-from ident_theory.claims.gan.linear import (
+from ident_theory.claims.matrices import (
     Matrix,
     block_diagonal,
     inverse,
-    invertible,
+    is_regular,
     product,
     rank,
     shown_matrix,
@@ -104,9 +105,9 @@ def _centred(rows: Matrix) -> Matrix:
 _ENTRY = st.sampled_from([Fraction(x) for x in (0, 1, -1, 2)])
 
 
+@cache
 def _matrix(rows: int, width: int) -> st.SearchStrategy[Matrix]:
-    row = st.lists(_ENTRY, min_size=width, max_size=width).map(tuple)
-    return st.lists(row, min_size=rows, max_size=rows).map(tuple)
+    return st.tuples(*[st.tuples(*[_ENTRY] * width)] * rows)
 
 
 @st.composite
@@ -130,7 +131,7 @@ def family_pairs(draw: st.DrawFn, degenerate: bool) -> FamilyPair:
     second = []
     for source, scale in zip(order, scales, strict=True):
         mixing = draw(_matrix(k, k))
-        if not invertible(mixing):
+        if not is_regular(mixing):
             mixing = block_diagonal([((Fraction(1),),)] * k)
         block = tuple(tuple(c / Fraction(scale) ** p for c, p in zip(row, POWERS, strict=True))
                       for row in product(mixing, first[source]))
@@ -194,7 +195,7 @@ def affine_images(draw: st.DrawFn, sizes: tuple[int, int]) -> AffineImage:
         padded = [*chosen, *([(Fraction(0),) * size] * (size - len(chosen)))]
         return AffineImage(blocks, transpose(padded))
     matrix = draw(_matrix(size, size))
-    return AffineImage(blocks, inverse(matrix) if invertible(matrix) else matrix)
+    return AffineImage(blocks, inverse(matrix) if is_regular(matrix) else matrix)
 
 
 def invertible_relation(sizes: tuple[int, int], name: str) -> Universal[AffineImage]:
@@ -203,4 +204,4 @@ def invertible_relation(sizes: tuple[int, int], name: str) -> Universal[AffineIm
         statement="T = A S + c on a product of intervals: A is invertible",
         cases=lambda dropped: affine_images(sizes),
         hypotheses={"T = A S": AffineImage.factors, name: AffineImage.minimal},
-        conclusion=lambda case: invertible(case.matrix), needed=("T = A S", name), show=AffineImage.shown)
+        conclusion=lambda case: is_regular(case.matrix), needed=("T = A S", name), show=AffineImage.shown)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -69,21 +71,22 @@ def mix(weights: Law, laws: Table) -> Law:
     return push(weights, laws)
 
 
-def _normalised(counts: list[int]) -> Law:
+def _normalised(counts: Sequence[int]) -> Law:
     return tuple(Fraction(count, sum(counts)) for count in counts)
 
 
+# Strategies are kept: making one again at every draw costs more than the draw.
+@cache
 def laws(size: int, least: int = 1) -> st.SearchStrategy[Law]:
     """Laws on finitely many states, uniform and spiked ones often; `least` = 0 allows states without mass."""
-    counts = st.lists(st.sampled_from([1, 1, 2, 3, 30]), min_size=size, max_size=size)
-    if least == 0:
-        counts = st.lists(st.sampled_from([0, 1, 1, 2, 5]), min_size=size, max_size=size).filter(any)
-    return counts.map(_normalised)
+    count = st.sampled_from([1, 1, 2, 3, 30] if least else [0, 1, 1, 2, 5])
+    return st.tuples(*[count] * size).filter(any).map(_normalised)
 
 
+@cache
 def tables(rows: int, columns: int) -> st.SearchStrategy[Table]:
     """Stochastic matrices with positive entries; equal rows and near-permutations often."""
-    free = st.lists(laws(columns), min_size=rows, max_size=rows).map(tuple)
+    free = st.tuples(*[laws(columns)] * rows)
     equal = laws(columns).map(lambda row: (row,) * rows)
     sharp = st.just(tuple(_normalised([60 if x == z % columns else 1 for x in range(columns)]) for z in range(rows)))
     return st.one_of(free, equal, sharp)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 
 import sympy as sp
 from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.gan.family_pairs import AffineImage, invertible_relation
-from ident_theory.claims.gan.linear import Matrix, block_diagonal, rank, shown_matrix
 from ident_theory.claims.gan.piecewise import Statistics, statistics
+from ident_theory.claims.matrices import Matrix, block_diagonal, degenerate_matrices, rank, shown_matrix
 from ident_theory.claims.papers import GAN
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
@@ -30,7 +32,8 @@ def _blocks(n: int, k: int, point: str) -> sp.Matrix:
 
 @chapter.claim(
     "gan.k1", place="Appendix on identifiability, after eq. 64", kind=Kind.CLAIM,
-    statement="For one statistic per latent A is invertible.", hypotheses=("no statistic is constant",),
+    statement="For one statistic per latent A is invertible.",
+    hypotheses=("no statistic is constant", "the latent space is a product of intervals"),
     universal=lambda: invertible_relation((1, 1), "not constant"))
 def one_statistic(on: Record) -> None:
     on.printed.search(cases=150)
@@ -77,7 +80,8 @@ def _general_chain_rule() -> bool:
 
 @chapter.claim(
     "gan.eq76-79", place="Appendix on identifiability, eqs. 76-79", kind=Kind.IDENTITY,
-    statement="Jacobians at k points side by side: Q = A Q~, since A acts on every block.")
+    statement="Jacobians at k points side by side: Q = A Q~, since A acts on every block.",
+    scope="sizes other than n = k = 2; a column of Q is A times that column of Q~ in any size")
 def blocks_side_by_side(on: Record) -> None:
     n, k = 2, 2
     a = sp.Matrix(n * k, n * k, sp.symbols(f"a0:{(n * k) ** 2}"))
@@ -100,9 +104,9 @@ def _rearranged(n: int, k: int) -> tuple[sp.Matrix, sp.Matrix]:
     "gan.eq80", place="Appendix on identifiability, eq. 80", kind=Kind.IDENTITY,
     statement="With its columns rearranged Q is block diagonal, block i holding the derivatives of latent i at the k "
               "points.",
-    hypotheses=("Jacobians in z",))
+    hypotheses=("Jacobians in z",), scope="n and k above 4")
 def block_diagonal_form(on: Record) -> None:
-    for n, k in ((2, 2), (3, 2), (2, 3)):
+    for n, k in product(range(1, 5), repeat=2):
         sorted_columns, stated = _rearranged(n, k)
         on.printed.prove(sorted_columns == stated, f"n = {n}, k = {k} (symbolic)")
     joined = sp.Matrix.hstack(*[_blocks(2, 2, str(point)) for point in range(2)])
@@ -159,7 +163,7 @@ def _latents(draw: st.DrawFn) -> Latents:
         conclusion=lambda case: rank(case.joined()) == len(case.joined()), needed=("Lemma 3 for every latent",),
         show=lambda case: " | ".join(t.shown() for t in case.each)))
 def points_for_all_latents(on: Record) -> None:
-    on.printed.search()
+    on.printed.search(cases=100)
     quadratic = Statistics((), (((ZERO, ONE, ZERO, ZERO), (ZERO, ZERO, ONE, ZERO)),))
     points = ((ZERO, ZERO), (ONE, ZERO))
     blocks = [[quadratic.derivative(0, point[latent]) for point in points] for latent in range(2)]
@@ -182,32 +186,89 @@ def points_for_all_latents(on: Record) -> None:
               "stands as it is.",
     correction=Correction("the last block is inverted too", notational=True))
 def inverse_of_blocks(on: Record) -> None:
-    first, second = (sp.Matrix(2, 2, sp.symbols(f"{name}0:4")) for name in ("b", "c"))
-    whole = sp.diag(first, second)
-    on.printed.refute(sp.simplify(whole * sp.diag(first.inv(), second) - sp.eye(4)) != sp.zeros(4),
-                      "two blocks: the printed matrix is not the inverse unless the last block is its own inverse")
-    on.corrected.prove(sp.simplify(whole * sp.diag(first.inv(), second.inv()) - sp.eye(4)) == sp.zeros(4),
-                       "two generic blocks of size 2 (symbolic)")
+    whole, literal = sp.diag(2, 2), sp.diag(sp.Rational(1, 2), 2)
+    on.printed.refute(whole * literal != sp.eye(2) and whole * sp.diag(literal[0], 1 / literal[1, 1]) == sp.eye(2),
+                      f"blocks (2) and (2): the printed matrix diag(1/2, 2) times diag(2, 2) is diag(1, "
+                      f"{(whole * literal)[1, 1]})")
+    # Blocks of any size as symbols that do not commute; two blocks, since the first may itself consist of blocks.
+    blocks = sp.symbols("b c", commutative=False)
+    inverses = [block**-1 for block in blocks]
+    products = [[sum(a * b for a, b in zip(row, column, strict=True))
+                 for column in zip(*_diagonal(inverses), strict=True)] for row in _diagonal(blocks)]
+    on.corrected.prove(products == [[1, 0], [0, 1]], "two blocks of any size, the first of which may consist of "
+                                                     "blocks again (symbolic)")
+
+
+def _diagonal(blocks: Sequence[sp.Expr]) -> list[list[sp.Expr]]:
+    return [[block if i == j else sp.Integer(0) for j in range(len(blocks))] for i, block in enumerate(blocks)]
 
 
 @chapter.claim(
     "gan.eq82", place="Appendix on identifiability, eq. 82", kind=Kind.IDENTITY,
     statement="Q^-1 = Q~^-1 A~^-1.",
-    correction=Correction("Q^-1 = (A Q~)^-1 = Q~^-1 A^-1: the tilde belongs to Q alone", notational=True))
+    correction=Correction("Q^-1 = (A Q~)^-1 = Q~^-1 A^-1: the tilde belongs to Q alone", notational=True),
+    scope="whether the tildes in the text layer of the source are those of the printed page")
 def inverse_of_the_product(on: Record) -> None:
-    a, other, tilde = (sp.Matrix(2, 2, sp.symbols(f"{name}0:4")) for name in ("a", "q", "r"))
-    product_ = a * other
-    on.printed.refute(sp.simplify(product_ * (other.inv() * tilde.inv()) - sp.eye(2)) != sp.zeros(2),
-                      "with any matrix A~ other than A the product with Q = A Q~ is not the identity; no A~ is defined")
-    on.corrected.prove(sp.simplify(product_ * (other.inv() * a.inv()) - sp.eye(2)) == sp.zeros(2),
-                       "generic matrices of size 2 (symbolic)")
+    # Matrices of any size as symbols that do not commute.
+    a, other, tilde = sp.symbols("A R S", commutative=False)
+    literal = a * other * (other**-1 * tilde**-1)
+    on.printed.refute(literal != 1 and literal.subs(tilde, a) == 1,
+                      "Q times the printed inverse is A A~^-1, the identity for A~ = A alone; no A~ is defined")
+    on.corrected.prove(a * other * (other**-1 * a**-1) == 1 and other**-1 * a**-1 * a * other == 1,
+                       "invertible matrices of any size (symbolic)")
+
+
+@dataclass(frozen=True)
+class Factorisation:
+    """Q = A Q~."""
+
+    a: Matrix
+    other: Matrix
+
+    def square(self) -> bool:
+        """Whether both factors are square."""
+        return len(self.a) == len(self.other)
+
+    def product_invertible(self) -> bool:
+        """Whether Q is invertible, by its determinant."""
+        return bool((sp.Matrix(self.a) * sp.Matrix(self.other)).det() != 0)
+
+    def shown(self) -> str:
+        """As text."""
+        return f"A = {shown_matrix(self.a)}, Q~ = {shown_matrix(self.other)}"
+
+
+@st.composite
+def _factorisations(draw: st.DrawFn, square: bool) -> Factorisation:
+    size = draw(st.integers(1, 3))
+    between = size if square else size + draw(st.integers(0, 1))
+    return Factorisation(draw(degenerate_matrices(size, between)), draw(degenerate_matrices(between, size)))
+
+
+@chapter.claim(
+    "gan.eq78.factors", place="Appendix on identifiability, after eqs. 80 and 82", kind=Kind.CLAIM,
+    statement="If Q = A Q~ is invertible, then so are A and Q~.", hypotheses=("A and Q~ are square, nk x nk",),
+    universal=lambda: Universal(
+        statement="Q = A Q~ invertible: A and Q~ are invertible",
+        cases=lambda dropped: _factorisations("square factors" not in dropped),
+        hypotheses={"Q invertible": Factorisation.product_invertible, "square factors": Factorisation.square},
+        conclusion=lambda case: all(len(m) == len(m[0]) == rank(m) for m in (case.a, case.other)),
+        needed=("Q invertible", "square factors"), show=Factorisation.shown))
+def factors_of_an_invertible_matrix(on: Record) -> None:
+    a, other, whole = sp.symbols("A R Q", commutative=False)
+    right = (a * other * whole**-1).subs(a * other, whole)
+    left = (whole**-1 * a * other).subs(a * other, whole)
+    on.printed.prove(right == 1 and left == 1,
+                     "Q~ Q^-1 is a right inverse of A and Q^-1 A a left inverse of Q~, which is enough for square "
+                     "matrices (symbolic, any size)")
+    on.printed.search(cases=100)
 
 
 @chapter.claim(
     "gan.s1.permutation", place="Section I", kind=Kind.CLAIM,
     statement="Latents are recovered up to a linear map of their statistics, in certain cases up to a scaled "
               "permutation.",
-    hypotheses=("the conditional model of eqs. 4-6",), scope="the linear relation itself is gan.s2d.result")
+    hypotheses=("the conditional model of eqs. 4-6",), scope="the linear relation itself, which is gan.s2d.result")
 def scaled_permutations(on: Record) -> None:
     # Normal latents with k = 2: z_i = a.w + b.w^2 + c and z_i^2 of the same form, w = z~ ranging over the plane.
     w = sp.symbols("w1 w2", real=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,15 +11,14 @@ from hypothesis import strategies as st
 from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.gan.bound_cases import HALF
 from ident_theory.claims.gan.family_pairs import FamilyPair, affine_relation
-from ident_theory.claims.gan.linear import rank
 from ident_theory.claims.gan.logs import log_normal
 from ident_theory.claims.gan.model_pairs import identified_models
+from ident_theory.claims.matrices import rank
 from ident_theory.claims.papers import GAN
 from ident_theory.claims.record import Record
 from ident_theory.claims.shown import show_models
 from ident_theory.claims.universal import Universal
 from ident_theory.conditions.check import check
-from ident_theory.conditions.l_matrix import l_matrix_finding, largest_latent_dim
 from ident_theory.conditions.relation import equivalence
 from ident_theory.conditions.result import Equivalence, Target
 from ident_theory.laws.equality import equal_in_law
@@ -39,7 +37,8 @@ def _normal(at: sp.Expr, mean: sp.Expr, variance: sp.Expr) -> sp.Expr:
 @chapter.claim(
     "gan.eq1-3", place="Section II.A, eqs. 1-3", kind=Kind.DEFINITION,
     statement="A model is identifiable if equal observed laws come from equal parameters only; the joint law is "
-              "decoder times prior, and the observed law integrates it over the latent.")
+              "decoder times prior, and the observed law integrates it over the latent.",
+    scope="other models than the one computed in closed form, normal and linear")
 def identifiability(on: Record) -> None:
     slope, noise = sp.symbols("a v", positive=True)
     joint = _normal(X, slope * Z, noise) * _normal(Z, 0, 1)
@@ -54,13 +53,34 @@ def identifiability(on: Record) -> None:
 
 
 @chapter.claim(
+    "gan.s1.encoder", place="Section I", kind=Kind.CLAIM,
+    statement="By its definition an identifiable model needs a learnt map from data to latents, which a generative "
+              "adversarial network lacks.",
+    hypotheses=("identifiability as in eq. 1",),
+    correction=Correction("identifiability is a property of the laws that generators and priors give; a map to the "
+                          "latents is needed to read them off, and an injective generator has one as its inverse",
+                          hypotheses=("the generator is injective",)))
+def no_encoder_is_needed(on: Record) -> None:
+    slope, other = sp.symbols("g h", positive=True)
+    # z ~ N(0, 1), x = g z: the law is N(0, g^2).
+    density = _normal(Z, 0, 1).subs(Z, X / slope) / slope
+    same = sp.solve(sp.Eq(slope**2, other**2), slope)
+    on.printed.refute(sp.simplify(density / _normal(X, 0, slope**2)) == 1 and same == [other],
+                      "x = g z, z ~ N(0, 1), g > 0, no encoder anywhere: x ~ N(0, g^2), and equal laws have equal g",
+                      shown="z ~ N(0, 1), G(z) = g z, g > 0")
+    on.corrected.prove(sp.solve(sp.Eq(X, slope * Z), Z) == [X / slope] and same == [other],
+                       "in the example the law fixes g, and z = x/g is read off without training (symbolic)")
+
+
+@chapter.claim(
     "gan.s2a.joint", place="Section II.A, after eq. 3", kind=Kind.CLAIM,
     statement="Latent variable models with an unconditional prior do not fix the joint law of data and latents, so "
               "that the latents cannot be recovered.",
     correction=Correction("those with a standard normal prior do not: z may be rotated; a Gaussian mixture prior with "
                           "a piecewise affine injective decoder fixes the joint law up to an affine change of the "
                           "latent",
-                          hypotheses=("the prior is standard normal",)))
+                          hypotheses=("the prior is standard normal",)),
+    scope="that every mixture fixes the joint law, a theorem of the literature; one example of it is decided")
 def unconditional_priors(on: Record) -> None:
     prior = GaussianMixture(["1/3", "2/3"], [[0], [5]], [[[1]], [[2]]])
     model = Model(prior, ReLUNetwork(weights=[[[1]]], biases=[[0]]), GaussianNoise(std="1/2"))
@@ -84,7 +104,8 @@ def unconditional_priors(on: Record) -> None:
     statement="For the identifiable model only one joint law gives the observed one, so that the latents are "
               "recovered.",
     hypotheses=("the conditional model of eqs. 4-6", "decoder and prior parameters in the class of eq. 9"),
-    correction=Correction("the joint law is fixed up to the relation of eq. 9, and the latents with it"))
+    correction=Correction("the joint law is fixed up to the relation of eq. 9, and with it the statistics of the "
+                          "latents up to an invertible affine map"))
 def one_joint_law(on: Record) -> None:
     noise = GaussianNoise(std="1/2")
     priors = (ConditionalPrior.from_means_variances([[-2], [2], [0]], [[1], [1], [3]]),
@@ -109,7 +130,8 @@ def one_joint_law(on: Record) -> None:
 @chapter.claim(
     "gan.eq5-9", place="Section II.B and II.D, eqs. 4-9", kind=Kind.DEFINITION,
     statement="The prior given u is a product of exponential families, the decoder adds noise, and two parameters are "
-              "related when the statistics of the inferred latents are invertible affine images of each other.")
+              "related when the statistics of the inferred latents are invertible affine images of each other.",
+    scope="priors and noise that are not normal")
 def conditional_model(on: Record) -> None:
     mean, centre = sp.symbols("m c", real=True)
     variance = sp.Symbol("v", positive=True)
@@ -119,14 +141,13 @@ def conditional_model(on: Record) -> None:
     on.printed.prove(normal and bool(sp.integrate(_normal(X, centre, variance), (X, -sp.oo, sp.oo)) == 1),
                      "T = (z, z^2) with natural parameters (m/v, -1/(2v)) is N(m, v); the decoder density of additive "
                      "noise integrates to 1 (symbolic)")
-    a, b = sp.Matrix(2, 2, sp.symbols("a0:4")), sp.Matrix(2, 2, sp.symbols("b0:4"))
-    c, d, t = (sp.Matrix(sp.symbols(f"{name}0:2")) for name in ("c", "d", "t"))
-    back = a.inv() * (a * t + c) - a.inv() * c - t
-    twice = a * (b * t + d) + c - ((a * b) * t + (a * d + c))
-    on.printed.prove(sp.simplify(back) == sp.zeros(2, 1) and sp.expand(twice) == sp.zeros(2, 1)
-                     and sp.expand((a * b).det() - a.det() * b.det()) == 0,
-                     "invertible affine maps are closed under inverses and composition: eq. 9 is an equivalence "
-                     "(symbolic)")
+    # Symbols that do not commute stand for matrices and columns of any size.
+    a, b, c, d, t = sp.symbols("a b c d t", commutative=False)
+    back = sp.expand(a**-1 * (a * t + c) - (a**-1 * c)) - t
+    twice = sp.expand(a * (b * t + d) + c - ((a * b) * t + (a * d + c)))
+    on.printed.prove(back == 0 and twice == 0 and a * b * (b**-1 * a**-1) == 1,
+                     "invertible affine maps are closed under inverses and composition, in any dimension: eq. 9 is an "
+                     "equivalence (symbolic)")
     # Independence holds given u and is lost when u is mixed: variances (1, 1) or (4, 4), each with probability 1/2.
     density = _normal(X, 0, variance) * _normal(Z, 0, variance)
     joint = sp.integrate(sp.integrate(X**2 * Z**2 * density, (X, -sp.oo, sp.oo)), (Z, -sp.oo, sp.oo))
@@ -143,7 +164,8 @@ def conditional_model(on: Record) -> None:
               "law.",
     hypotheses=("statistics and their number are fixed over u",),
     correction=Correction("exponential families approximate any positive law if statistics may be added without end; "
-                          "with given statistics they do not, and factorial ones never approximate dependent latents"))
+                          "with given statistics they do not, and factorial ones never approximate dependent latents"),
+    scope="laws on infinitely many points")
 def fixed_statistics_restrict(on: Record) -> None:
     w, r = sp.symbols("w r", positive=True)
     weights = [w, w * r, w * r**2]
@@ -219,6 +241,25 @@ def statistics_not_latents(on: Record) -> None:
 
 
 @chapter.claim(
+    "gan.s2d.noise", place="Section II.D, after eq. 9, and before eq. 46", kind=Kind.CLAIM,
+    statement="The original latents are f^-1(x), so that a model related to the true one recovers them from x.",
+    hypotheses=("the model of eq. 6, x = f(z) + noise",),
+    correction=Correction("they are f^-1 of the noise-free f(z); from x itself f^-1 misses them by the noise",
+                          hypotheses=("the noise is zero",)))
+def noise_hides_the_latents(on: Record) -> None:
+    slope, noise = sp.symbols("a v", positive=True)
+    # x = a z + e with e ~ N(0, v): f^-1(x) - z = e/a.
+    e = sp.Symbol("e", real=True)
+    miss = sp.expand((slope * Z + e) / slope - Z)
+    error = sp.integrate(miss**2 * _normal(e, 0, noise), (e, -sp.oo, sp.oo))
+    on.printed.refute(sp.simplify(error - noise / slope**2) == 0 and error.subs({slope: 1, noise: 1}) == 1,
+                      "z ~ N(0, 1), x = z + N(0, 1), f known: f^-1(x) misses z by 1 in the mean square, as much as the "
+                      "latent varies", shown="z ~ N(0, 1), f(z) = z, noise N(0, 1)")
+    on.corrected.prove(sp.expand(miss.subs(e, 0)) == 0 and sp.limit(error, noise, 0, "+") == 0,
+                       "x = a z + e: the miss e/a is zero without noise (symbolic)")
+
+
+@chapter.claim(
     "gan.s2d.post", place="Section II.D, end", kind=Kind.CLAIM,
     statement="The encoder q(z|x,u) approximates the posterior p(z|u).",
     correction=Correction("the posterior is p(z|x,u); p(z|u) is the prior", notational=True))
@@ -236,108 +277,13 @@ def posterior_not_prior(on: Record) -> None:
                        "z ~ N(0, 1), x|z ~ N(z, v): Bayes' rule gives N(x/(1+v), v/(1+v)) (symbolic)")
 
 
-@dataclass(frozen=True)
-class NaturalTable:
-    """Natural parameters of normal latents (k = 2), one row a value of u."""
-
-    rows: tuple[tuple[Fraction, ...], ...]
-
-    def enough(self) -> bool:
-        """Whether there are nk + 1 values of u."""
-        return len(self.rows) > len(self.rows[0])
-
-    def general(self) -> bool:
-        """Whether 1 and the parameters are as independent over the values of u as their number allows."""
-        width = len(self.rows[0]) + 1
-        return rank([(Fraction(1), *row) for row in self.rows]) == min(width, len(self.rows))
-
-    def prior(self) -> ConditionalPrior:
-        """The prior."""
-        return ConditionalPrior("normal", [[list(row[i:i + 2]) for i in range(0, len(row), 2)] for row in self.rows])
-
-
-@st.composite
-def _tables(draw: st.DrawFn, enough: bool) -> NaturalTable:
-    n = draw(st.integers(1, 2))
-    count = draw(st.integers(2 * n + 1 if enough else 2, 2 * n + 2))
-    any_, negative = st.sampled_from([0, 1, -1, 3]), st.sampled_from([-1, -2, -5])
-    rows = [tuple(Fraction(draw(negative if place % 2 else any_)) for place in range(2 * n)) for _ in range(count)]
-    return NaturalTable(tuple(rows))
-
-
-def _enough_values() -> Universal[NaturalTable]:
-    return Universal(
-        statement="some choice of nk + 1 values of u makes L invertible",
-        cases=lambda dropped: _tables("nk + 1 values" not in dropped),
-        hypotheses={"nk + 1 values": NaturalTable.enough, "general position": NaturalTable.general},
-        conclusion=lambda case: l_matrix_finding(case.prior()).status is Status.HOLDS,
-        needed=("nk + 1 values", "general position"))
-
-
-def _determinant(columns: list[sp.Matrix], points: tuple[int, ...]) -> sp.Expr:
-    """det L for the values of u with these indices, the first being u_0."""
-    return sp.Matrix.hstack(*[columns[u] - columns[points[0]] for u in points[1:]]).det()
-
-
-@chapter.claim(
-    "gan.s2d.count", place="Section II.D, and before eq. 49", kind=Kind.CLAIM,
-    statement="nk + 1 values of u are what the system of equations needs, in the words of the appendix one for each "
-              "of nk segments.",
-    correction=Correction("nk + 1 segments with parameters in general position; with nk segments L is singular",
-                          hypotheses=("the parameters are in general position",), notational=True),
-    universal=_enough_values)
-def number_of_segments(on: Record) -> None:
-    for size in (2, 3):
-        columns = [sp.Matrix(sp.symbols(f"l{u}_0:{size}")) for u in range(size + 1)]
-        singular = [sp.expand(_determinant(columns, points)) == 0
-                    for points in itertools.product(range(size), repeat=size + 1)]
-        on.printed.refute(all(singular) and sp.expand(_determinant(columns, tuple(range(size + 1)))) != 0,
-                          f"nk = {size} segments: L is singular for all {len(singular)} choices of points, whatever "
-                          "the parameters, and one segment more makes it generically invertible (symbolic)")
-    on.printed.search(cases=100, without=("nk + 1 values",))
-    on.corrected.search(cases=100)
-
-
-@chapter.claim(
-    "gan.s4.mnist", place="Sections II.C and IV", kind=Kind.CLAIM,
-    statement="For hand-written digits the label can be u, and the latent space can be expected to have one "
-              "independent coordinate a digit, ten in all.",
-    hypotheses=("the theory is to apply: some L is invertible",),
-    correction=Correction("with ten labels at most nine latents with one statistic each, or four with two"))
-def ten_labels(on: Record) -> None:
-    # Ten segments with distinct variances, the most favourable choice being tried: one label raises one variance.
-    variances = [[2 if latent == label else 1 for latent in range(10)] for label in range(10)]
-    ten = ConditionalPrior("normal_variance", [[[Fraction(-1, 2 * v)] for v in row] for row in variances])
-    nine = ConditionalPrior("normal_variance", [[[Fraction(-1, 2 * v)] for v in row[:9]] for row in variances])
-    on.printed.refute(l_matrix_finding(ten).status is Status.FAILS and len(variances) < 10 * 1 + 1,
-                      "ten latents need eleven values of u: L has ten columns, differences of ten vectors, and rank 9 "
-                      "at most", shown="10 labels, label j with variance 2 in latent j and 1 elsewhere")
-    on.corrected.prove(l_matrix_finding(nine).status is Status.HOLDS and largest_latent_dim(10, 1) == 9
-                       and largest_latent_dim(10, 2) == 4, "nk + 1 <= 10 bounds n by 9 and 4; nine latents with an "
-                                                           "invertible L (exact)")
-
-
-@chapter.claim(
-    "gan.tab2.variance", place="Table 2 with Section IV.A", kind=Kind.ADDED,
-    statement="If the segments differ in their variances alone, L is singular for normal latents with two statistics, "
-              "and one statistic, z^2, is the right number.")
-def variances_alone(on: Record) -> None:
-    precision = [[sp.Symbol(f"p{u}_{i}", positive=True) for i in range(2)] for u in range(5)]
-    mean = sp.symbols("m0:2", real=True)
-    both = [sp.Matrix([entry for i in range(2) for entry in (mean[i] * row[i], -row[i] / 2)]) for row in precision]
-    one = [sp.Matrix([-entry / 2 for entry in row]) for row in precision]
-    on.printed.prove(sp.expand(_determinant(both, (0, 1, 2, 3, 4))) == 0
-                     and sp.expand(_determinant(one, (0, 1, 2))) != 0,
-                     "n = 2, any fixed means: det L vanishes identically for k = 2 and not for k = 1 (symbolic)")
-
-
 @chapter.claim(
     "gan.s2d.result", place="Section II.D, eqs. 7-9", kind=Kind.THEOREM,
     statement="Equal p(x|u) in two models of this form imply that their parameters are related as in eq. 9.",
     hypotheses=("injective decoders with the same noise", "the characteristic function of the noise does not vanish",
                 "nk + 1 values of u with an invertible L", "minimal (or strongly exponential) statistics"),
     universal=affine_relation,
-    scope="cubic statistics with decoders that differ by a scaled permutation; normal latents with network decoders")
+    scope="statistics other than cubic ones, decoders other than networks and scaled permutations")
 def main_result(on: Record) -> None:
     on.printed.search(cases=200)
     on.printed.search(identified_models(), cases=20)
@@ -358,5 +304,6 @@ def example_without_minimality() -> FamilyPair:
     hypotheses=("statistics that are differentiable with derivatives that vanish nowhere",))
 def minimality_is_needed(on: Record) -> None:
     pair = example_without_minimality()
-    on.printed.prove(pair.equal_laws() and pair.spanning() and not pair.minimal() and not pair.related(),
+    sloped = all(row[0] != 0 and not any(row[1:]) for block in pair.first for row in block)
+    on.printed.prove(sloped and pair.equal_laws() and pair.spanning() and not pair.minimal() and not pair.related(),
                      f"exactly: {pair.shown()}")

@@ -97,7 +97,7 @@ def _games(draw: st.DrawFn, best: bool | None = None) -> Game:
         statement="both forms of V agree", cases=lambda dropped: _games(best=False), show=Game.shown,
         conclusion=lambda game: (game.over_latents() - game.over_samples()).sign() == 0))
 def expectation_over_samples(on: Record) -> None:
-    on.printed.search()
+    on.printed.search(cases=100)
     z, x = sp.symbols("z x", real=True)
     slope = sp.Symbol("g", positive=True)
     density = sp.exp(-z**2 / 2) / sp.sqrt(2 * sp.pi)
@@ -143,7 +143,7 @@ def value_at_equality(on: Record) -> None:
     "gan.eq32-34", place="Appendix on the optimum, eqs. 32-34", kind=Kind.IDENTITY,
     statement="V at the best discriminator is the sum of two integrals of the form of KL, against the unnormalised p "
               "+ p_G.",
-    scope="p + p_G has mass 2: these are not divergences of laws")
+    scope="divergences of laws, which these integrals are not: p + p_G has mass 2")
 def value_as_integrals(on: Record) -> None:
     first, second = A * sp.log(A / (A + B)), B * sp.log(B / (A + B))
     on.printed.prove(vanishes(value_term(A / (A + B)) - first - second)
@@ -161,7 +161,7 @@ def value_as_integrals(on: Record) -> None:
 def value_with_the_middle_law(on: Record) -> None:
     on.printed.prove(js_term_identity(), "adding and subtracting p log 2 and p_G log 2, which integrate to log 2 each "
                                          "(symbolic, state by state)")
-    on.printed.search()
+    on.printed.search(cases=100)
     factor = sp.simplify(sp.log(2) / sp.log(2))
     unchanged = A * sp.log(A / (A + B)) * factor
     wanted = A * sp.log(2 * A / (A + B))
@@ -213,7 +213,7 @@ def _generator_classes(draw: st.DrawFn) -> GeneratorClass:
 def global_optimum(on: Record) -> None:
     on.printed.prove(js_is_a_divergence() and js_term_identity(),
                      "2 JSD is a sum of shares a phi(b/a), phi convex with phi(1) = phi'(1) = 0 (symbolic)")
-    on.printed.search()
+    on.printed.search(cases=100)
 
 
 @chapter.claim(

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from ident_theory.claims.gan.linear import Matrix, rank
+from ident_theory.claims.matrices import Matrix, rank
 
 #: Highest degree of a piece.
 DEGREE = 3
@@ -88,38 +88,38 @@ def _value(row: tuple[Fraction, ...], at: int) -> Fraction:
     return sum((c * at**power for power, c in enumerate(row)), Fraction(0))
 
 
+def _monomial(power: int) -> tuple[Fraction, ...]:
+    return tuple(Fraction(int(p == power)) for p in range(DEGREE + 1))
+
+
+_ENTRY = st.sampled_from([Fraction(x) for x in (0, 0, 1, -1, 2)])
+_PIECE = st.one_of(st.just(_monomial(1)), st.tuples(*[_ENTRY] * (DEGREE + 1)),
+                   st.integers(1, DEGREE).map(_monomial))
+
+
 @st.composite
 def statistics(draw: st.DrawFn, *, sizes: tuple[int, int] = (1, 3), continuous: bool = False,
                cells: int = 3) -> Statistics:
     """Flat pieces, repeated statistics, jumps and kinks are common."""
     k, count = draw(st.integers(*sizes)), draw(st.integers(1, cells))
-    entry = st.sampled_from([Fraction(x) for x in (0, 0, 1, -1, 2)])
     breakpoints = tuple(range(count - 1))
-    first = [_piece(draw, entry) for _ in range(k)]
+    first = [draw(_PIECE) for _ in range(k)]
     if k > 1 and draw(st.booleans()):
         first[-1] = tuple(2 * c for c in first[0])
     pieces = [tuple(first)]
     for at in breakpoints:
         previous = pieces[-1]
         if draw(st.booleans()):
-            following = [_piece(draw, entry) for _ in range(k)]
+            following = [draw(_PIECE) for _ in range(k)]
         else:
             # The same polynomials up to constants, some of them perhaps without their slopes.
-            following = [(draw(entry), *row[1:]) if draw(st.booleans()) else (draw(entry), *(0 * c for c in row[1:]))
+            following = [(draw(_ENTRY), *row[1:]) if draw(st.booleans()) else (draw(_ENTRY), *(0 * c for c in row[1:]))
                          for row in previous]
         if continuous:
             following = [(row[0] + _value(before, at) - _value(row, at), *row[1:])
                          for row, before in zip(following, previous, strict=True)]
         pieces.append(tuple(following))
     return Statistics(breakpoints, tuple(pieces))
-
-
-def _piece(draw: st.DrawFn, entry: st.SearchStrategy[Fraction]) -> tuple[Fraction, ...]:
-    kind = draw(st.sampled_from(["linear", "any", "pure"]))
-    if kind == "any":
-        return tuple(draw(entry) for _ in range(DEGREE + 1))
-    power = 1 if kind == "linear" else draw(st.integers(1, DEGREE))
-    return tuple(Fraction(int(p == power)) for p in range(DEGREE + 1))
 
 
 def linear_pieces(*cells: tuple[tuple[int, int], ...]) -> Statistics:

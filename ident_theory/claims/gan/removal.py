@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.gan.bound_cases import HALF
 from ident_theory.claims.gan.cyclic import NoisyPair, noise_removal_statement
-from ident_theory.claims.gan.linear import inverse, invertible, product, transpose
 from ident_theory.claims.gan.logs import LogSum, log
+from ident_theory.claims.matrices import inverse, is_regular, product, solve, transpose
 from ident_theory.claims.papers import GAN
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
+from ident_theory.numerics import Evidence
 
 chapter = Chapter(GAN)
 
@@ -26,9 +27,10 @@ chapter = Chapter(GAN)
     hypotheses=("the characteristic function of the noise vanishes nowhere (a dense set of frequencies will do)",
                 "the noise does not depend on the latent"),
     argument="Both laws are integrals over R^d of a density on the image of f, for every latent dimension.",
-    universal=noise_removal_statement, scope="laws on cyclic groups, where convolutions and transforms are finite")
+    universal=noise_removal_statement, scope="laws that are not on cyclic groups, where convolutions and transforms "
+                                             "are finite")
 def noise_removal(on: Record) -> None:
-    on.printed.search()
+    on.printed.search(cases=100)
     # n = 1, d = 2, f(z) = (z, 0): the image is the first axis.
     y = sp.Symbol("y", real=True)
     on_axis = sp.Piecewise((1, sp.Eq(y, 0)), (0, True))
@@ -44,20 +46,36 @@ def noise_removal(on: Record) -> None:
 @chapter.claim(
     "gan.vol", place="Appendix on identifiability, before eq. 38", kind=Kind.CLAIM,
     statement="Where f raises the dimension, the volume of the Jacobian of f^-1 takes the place of the determinant.",
-    hypotheses=("volume means the square root of det J J^T for wide J", "integrals are over the image of f with its "
-                                                                        "own area"))
+    hypotheses=("volume means the square root of det J J^T for wide J", "the Jacobian of f is injective",
+                "J is the pseudo-inverse of that Jacobian: f^-1 is differentiated along the image alone",
+                "integrals are over the image of f with its own area"),
+    scope="the area formula that turns the factor into an integral, computed for a line only")
 def volume_of_the_jacobian(on: Record) -> None:
+    # Symbols that do not commute stand for matrices of any size: J, its transpose, and J^T J, which is square.
+    jacobian, gram = sp.symbols("J G", commutative=False)
+    turned = sp.Symbol("Jt", commutative=False)
+    back, back_turned = gram**-1 * turned, jacobian * gram**-1
+    squares = sp.expand(back * back_turned).subs(turned * jacobian, gram)
+    left_inverse = sp.expand(back * jacobian).subs(turned * jacobian, gram)
+    on.printed.prove(squares == gram**-1 and left_inverse == 1,
+                     "with G = J^T J and the left inverse P = G^-1 J^T, for any n <= d: P P^T = G^-1, so the volume of "
+                     "P is one over that of J (symbolic)")
     g = sp.Matrix(sp.symbols("g1:4", positive=True))
     length = sp.sqrt(g.dot(g))
-    back = (g / g.dot(g)).T
-    volume = sp.sqrt((back * back.T).det())
-    wide = (back.T * back).det()
+    along = (g / g.dot(g)).T
+    volume = sp.sqrt((along * along.T).det())
     # Along the line, at distance s = |g| z from the origin.
     s, r = sp.Symbol("s", real=True), sp.Symbol("r", positive=True)
     area = sp.integrate(sp.exp(-((s / r) ** 2) / 2) / sp.sqrt(2 * sp.pi) * (volume * length / r), (s, -sp.oo, sp.oo))
-    on.printed.prove(sp.simplify(volume * length) == 1 and sp.simplify(wide) == 0 and sp.simplify(area) == 1,
+    on.printed.prove(sp.simplify(volume * length) == 1 and sp.simplify((along.T * along).det()) == 0
+                     and sp.simplify(area) == 1,
                      "f(z) = g z into three dimensions, generic g: the volume of the inverse is 1/|g|, the density "
                      "along the line integrates to 1, and det J^T J, the other reading, is 0 (symbolic)")
+    # (x1, x2) -> x1 and (x1, x2) -> x1 + x2 both undo f(z) = (z, 0).
+    volumes = [sp.sqrt((sp.Matrix([row]) * sp.Matrix([row]).T).det()) for row in ((1, 0), (1, 1))]
+    on.printed.support(volumes[0] == 1 != volumes[1],
+                       f"the third hypothesis is needed: x1 and x1 + x2 both undo f(z) = (z, 0), their volumes are "
+                       f"{volumes[0]} and {volumes[1]}", cases=1, evidence=Evidence.EXACT)
 
 
 @chapter.claim(
@@ -83,7 +101,7 @@ def missing_tildes(on: Record) -> None:
     correction=Correction("it must not vanish on a dense set of frequencies: it is a function of the frequency, not of "
                           "the data", notational=True),
     universal=noise_removal_statement,
-    scope="the counterexample lives on a finite group, where points and frequencies are numbers of one kind")
+    scope="laws on the line: the counterexample lives on a finite group, where points and frequencies are alike")
 def frequencies_not_points(on: Record) -> None:
     # The integers modulo 4, where points and frequencies are the same numbers; the image is {0, 2}.
     noise = (HALF, Fraction(0), HALF, Fraction(0))
@@ -91,17 +109,18 @@ def frequencies_not_points(on: Record) -> None:
     values = [sp.expand(sum(sp.Rational(p.numerator, p.denominator) * sp.I ** (w * k) for k, p in enumerate(noise)))
               for w in range(4)]
     image = [k for k in range(4) if pair.first[k] or pair.second[k]]
-    on.printed.refute(all(values[w] != 0 for w in image) and pair.same_noisy() and pair.first != pair.second,
+    on.printed.refute(values == [1, 0, 1, 0] and image == [0, 2] and pair.same_noisy() and pair.first != pair.second,
                       f"modulo 4, signals in {image}, noise uniform on 0 and 2: its transform {values} vanishes at odd "
                       "frequencies only, so not on the image, and two signal laws give one noisy "
                       "law", shown=pair.shown())
-    on.corrected.search()
+    on.corrected.search(cases=100)
 
 
 @chapter.claim(
     "gan.eq45", place="Appendix on identifiability, before eq. 45", kind=Kind.DEFINITION,
     statement="True and estimated parameters are both written with tildes.",
-    correction=Correction("the true ones are f, T, lambda, the estimated ones carry the tilde", notational=True))
+    correction=Correction("the true ones are f, T, lambda, the estimated ones carry the tilde", notational=True),
+    scope="whether the tildes in the text layer of the source are those of the printed page")
 def two_sets_of_parameters(on: Record) -> None:
     # z ~ exp(lambda z) base, f(z) = z against z~ = 2z, T~(z~) = z~: the relation between the two sets is not trivial.
     z = sp.Symbol("z", real=True)
@@ -136,7 +155,8 @@ def _log_densities(n: int, k: int) -> tuple[dict[str, list[sp.Expr]], list[sp.Ex
     "gan.eq46-58", place="Appendix on identifiability, eqs. 45-58", kind=Kind.IDENTITY,
     statement="Differences of log densities at u_l and u_0 lose base measure and volume: what is left is the sum over "
               "statistics of T times the change of parameter, plus the logarithms of ratios of normalisers.",
-    hypotheses=("the base density is positive", "x lies in the image"))
+    hypotheses=("the base density is positive", "x lies in the image"),
+    scope="sizes other than n = k = 1 and n = k = 2, where terms of the same form are added")
 def pivot(on: Record) -> None:
     for n, k in ((1, 1), (2, 2)):
         s, left, _ = _log_densities(n, k)
@@ -166,7 +186,8 @@ def indicator(on: Record) -> None:
 @chapter.claim(
     "gan.eq59-61", place="Appendix on identifiability, eqs. 59-61", kind=Kind.IDENTITY,
     statement="In inner products: L^T T(f^-1(x)) = L~^T T~(f~^-1(x)) + b, b_l the sum over latents of "
-              "log Z~(u_0) Z(u_l) / (Z~(u_l) Z(u_0)).")
+              "log Z~(u_0) Z(u_l) / (Z~(u_l) Z(u_0)).",
+    scope="sizes other than n = k = 1 and n = k = 2, where terms of the same form are added")
 def matrix_form(on: Record) -> None:
     for n, k in ((1, 1), (2, 2)):
         s, left, right = _log_densities(n, k)
@@ -231,27 +252,33 @@ class NormalPair:
 
     def spanning(self) -> bool:
         """Whether L is invertible."""
-        return invertible(self.matrix())
+        return is_regular(self.matrix())
 
     def relation_holds(self) -> bool:
-        """T(z) = A T~(z~) + c at several points, with A and c from eq. 62, exactly."""
+        """T(z) = A T~(z~) + c at several points, exactly, for a solution of L^T A = L~^T and c = L^-T b.
+
+        For a singular L only differences between points are compared, which do not depend on c.
+        """
         other = self.other()
-        if not self.spanning():
+        system, target = transpose(self.matrix()), transpose(other.matrix())
+        solved = [solve(system, column) for column in transpose(target)]
+        columns = [column for column in solved if column is not None]
+        if len(columns) < len(solved):
             return False
-        solve_with = inverse(transpose(self.matrix()))
-        matrix = product(solve_with, transpose(other.matrix()))
-        first, second = self.log_normalisers(), other.log_normalisers()
-        shifts = [second[0] + first[i] - second[i] - first[0] for i in range(1, len(first))]
-        constants = [sum((entry_b.times(entry_a) for entry_a, entry_b in zip(row, shifts, strict=True)), LogSum())
-                     for row in solve_with]
+        matrix = transpose(columns)
         size = len(self.order)
         points = [tuple(Fraction(step * (i + 1), 2) for i in range(size)) for step in (0, 1, -3)]
+        rests = []
         for z in points:
             image = product(matrix, [(entry,) for entry in self.statistics(self.moved(z))])
-            for value, row, constant in zip(self.statistics(z), image, constants, strict=True):
-                if (LogSum(value - row[0]) - constant).sign() != 0:
-                    return False
-        return True
+            rests.append([value - row[0] for value, row in zip(self.statistics(z), image, strict=True)])
+        if not self.spanning():
+            return all(rest == rests[0] for rest in rests)
+        first, second = self.log_normalisers(), other.log_normalisers()
+        shifts = [second[0] + first[i] - second[i] - first[0] for i in range(1, len(first))]
+        constants = [sum((b.times(a) for a, b in zip(row, shifts, strict=True)), LogSum()) for row in inverse(system)]
+        return all((LogSum(value) - constant).sign() == 0
+                   for rest in rests for value, constant in zip(rest, constants, strict=True))
 
 
 @st.composite
@@ -276,12 +303,10 @@ def _normal_pairs(draw: st.DrawFn, degenerate: bool) -> NormalPair:
         cases=lambda dropped: _normal_pairs(bool(dropped)), hypotheses={"L invertible": NormalPair.spanning},
         conclusion=NormalPair.relation_holds, needed=("L invertible",)))
 def affine_relation_from_l(on: Record) -> None:
-    size = 2
-    first, second = sp.Matrix(size, size, sp.symbols("l0:4")), sp.Matrix(size, size, sp.symbols("m0:4"))
-    other, shift = sp.Matrix(sp.symbols("t0:2")), sp.Matrix(sp.symbols("b0:2"))
-    statistics = first.T.inv() * (second.T * other + shift)
-    matrix, constant = first.T.inv() * second.T, first.inv().T * shift
-    on.printed.prove(sp.simplify(statistics - matrix * other - constant) == sp.zeros(size, 1)
-                     and sp.simplify(first.T * statistics - second.T * other - shift) == sp.zeros(size, 1),
-                     "eq. 61 solved for T, generic matrices of size 2 (symbolic)")
+    # Symbols that do not commute: identities for matrices of every size.
+    first, second, statistics, shift = sp.symbols("L M t b", commutative=False)
+    matrix, constant = first**-1 * second, first**-1 * shift
+    on.printed.prove(sp.expand(first * (matrix * statistics + constant) - second * statistics - shift) == 0
+                     and sp.expand(first**-1 * (second * statistics + shift) - matrix * statistics - constant) == 0,
+                     "L^T T = L~^T T~ + b and T = A T~ + c imply each other, matrices of any size (symbolic)")
     on.printed.search(cases=100)

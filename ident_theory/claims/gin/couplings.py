@@ -10,7 +10,7 @@ import sympy as sp
 from flint import arb, arb_mat, fmpq
 from hypothesis import strategies as st
 
-from ident_theory.claims.gin.matrices import text
+from ident_theory.claims.matrices import shown_matrix
 
 Row = tuple[Fraction, ...]
 
@@ -115,9 +115,10 @@ class Network:
 
     def show(self) -> str:
         """The numbers to paste."""
-        layers = [f"# inputs in the order {list(v.order)}, s = {text(v.scales)} x, t = {text(v.shifts)} x"
+        layers = [f"# inputs in the order {list(v.order)}, s = {shown_matrix(v.scales)} x, "
+                  f"t = {shown_matrix(v.shifts)} x"
                   for v in self.layers]
-        return "\n".join([*layers, f"# at x = {text([self.point])}"])
+        return "\n".join([*layers, f"# at x = {shown_matrix([self.point])}"])
 
 
 def _ball(value: Fraction) -> arb:

@@ -10,7 +10,7 @@ from sympy import stats
 
 import ident_theory as it
 from ident_theory.claims.claim import Chapter, Correction, Kind
-from ident_theory.claims.gin.matrices import rank
+from ident_theory.claims.matrices import rank
 from ident_theory.claims.papers import GIN
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
@@ -101,6 +101,7 @@ def not_necessary(on: Record) -> None:
 @chapter.claim("gin.support", place="Sec. 4.3.1", kind=Kind.CLAIM,
                statement="Members of the exponential family have the whole domain of the latent as support, so gaps "
                          "cannot remain as the sample grows.",
+               hypotheses=("the domain is the whole line, not the set where the base measure is positive",),
                correction=Correction("The same for a base measure that is positive on the domain.",
                                      ("the base measure is positive",)))
 def gaps_of_the_base_measure(on: Record) -> None:
@@ -142,7 +143,8 @@ def four_latents(on: Record) -> None:
 @chapter.claim("gin.soft", place="Sec. 4.4.4", kind=Kind.CLAIM,
                statement="Posterior probabilities of the classes given the data, in place of labels, are further "
                          "conditions u for the theory.",
-               hypotheses=("x determines its posterior probabilities",))
+               hypotheses=("x determines its posterior probabilities",),
+               scope="a suggestion for further work; probabilities that are rounded or noisy are another matter")
 def posterior_probabilities_as_conditions(on: Record) -> None:
     z = sp.Symbol("z", real=True)
     one, two = (stats.density(stats.Normal(name, mean, 1))(z) for name, mean in (("A", 0), ("B", 2)))

@@ -24,7 +24,8 @@ _SIZES = ((2, 1), (3, 1), (3, 2), (4, 2), (5, 2))
 
 @chapter.claim("gin.s33.pca", place="Sec. 3.3", kind=Kind.CLAIM,
                statement="For a normal law with diagonal covariance the standard deviations are proportional to the "
-                         "principal axes of the ellipsoids of constant density.")
+                         "principal axes of the ellipsoids of constant density.",
+               scope="three dimensions; in others an axis is found in the same way")
 def axes_of_the_ellipsoid(on: Record) -> None:
     r = sp.Symbol("r", positive=True)
     x, mean = sp.Matrix(sp.symbols("x_1:4", real=True)), sp.symbols("m_1:4", real=True)
@@ -119,7 +120,8 @@ def conditions_on_a_matrix(on: Record) -> None:
 
 @chapter.claim("gin.eq5-6", place="Sec. 4.1, eqs. 5-6", kind=Kind.IDENTITY,
                statement="The log Jacobian determinant of a coupling layer is the sum of its scales, and the layer is "
-                         "invertible in closed form.")
+                         "invertible in closed form.",
+               scope="up to five dimensions; the Jacobian is triangular in blocks for any number")
 def determinant_of_a_coupling(on: Record) -> None:
     for size, d in _SIZES:
         layer = Coupling.generic(size, d)
@@ -144,7 +146,8 @@ def volume_of_networks() -> Universal[Network]:
                statement="With the last scale set to minus the sum of the others the Jacobian determinant of a "
                          "coupling layer is 1, so some outputs grow only as others shrink; NICE is the case of zero "
                          "scales.",
-               scope="the index of the last scale is read as that of the last of the D - d scales",
+               scope="the index of the last scale is read as that of the last of the D - d scales; up to five "
+                     "dimensions",
                universal=volume_of_networks)
 def zero_sum_scales(on: Record) -> None:
     for size, d in _SIZES:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.gin.algebra import forced_by
-from ident_theory.claims.gin.matrices import product, rank, text, transpose
 from ident_theory.claims.gin.pairs import SMALL, Pair, pairs
+from ident_theory.claims.matrices import product, rank, shown_matrix, transpose
 from ident_theory.claims.papers import GIN
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
@@ -39,7 +39,8 @@ def row_equations(d: int) -> tuple[sp.Expr, sp.Expr, dict[str, sp.Matrix], sp.Ma
 @chapter.claim("gin.eq17-23", place="App. B, eqs. 17-23", kind=Kind.IDENTITY,
                statement="For the statistics z and z^2 the relation of Theorem 1 splits into four n x d blocks, one "
                          "sum for each z_i and one for each z_i^2.",
-               hypotheses=("statistics are stacked by their number, not latent by latent as in App. A",))
+               hypotheses=("statistics are stacked by their number, not latent by latent as in App. A",),
+               scope="n <= 2 and d <= 3; other sizes are written in the same way")
 def block_form(on: Record) -> None:
     for n, d in ((1, 1), (1, 2), (2, 2), (2, 3)):
         interleaved, shift, w = symbols("m", 2 * n, 2 * d), symbols("c", 2 * n, 1), symbols("w", d, 1)
@@ -127,8 +128,8 @@ class Rows:
 
     def show(self) -> str:
         """The numbers to paste."""
-        return (f"# A1 = {text(self.first)}, A2 = {text(self.second)}, c1 = {text([self.shift])}, every w_j in "
-                f"{text([self.values])}")
+        return (f"# A1 = {shown_matrix(self.first)}, A2 = {shown_matrix(self.second)}, "
+                f"c1 = {shown_matrix([self.shift])}, every w_j in {shown_matrix([self.values])}")
 
 
 def monomial_rows() -> Universal[Rows]:
@@ -167,9 +168,10 @@ def one_entry_a_row(on: Record) -> None:
     terms = sp.Poly(sp.expand(first**2 - second), *w).coeffs()
     a, b = blocks["a"], blocks["b"]
     unknowns = [v for block in blocks.values() for v in block]
-    on.printed.prove(all(forced_by(terms, v, unknowns) for v in (*b, a[0] * a[1])),
-                     "two columns, generic row: the equations force A2 = 0 and A_ij A_ij' = 0; the other w at 0, this "
-                     "settles every pair of columns for any d")
+    on.printed.prove(all(forced_by(terms, v, unknowns) for v in (*b, a[0] * a[1]))
+                     and not forced_by(terms, a[0], unknowns),
+                     "two columns, generic row: the equations force A2 = 0 and A_ij A_ij' = 0, and not A_ij = 0; the "
+                     "other w at 0, this settles every pair of columns for any d")
     alone = symbols("a", 2, 1)
     on.printed.prove(sp.Matrix.hstack(alone, sp.zeros(2, 3)).rank() == 1 and sp.zeros(1, 4).rank() == 0,
                      "two rows with entries in one column only have rank 1, and a zero row has rank 0: both against "
@@ -210,9 +212,10 @@ def affine_and_one_to_one(on: Record) -> None:
     c = blocks["c"]
     claimed = [b, f - a**2, e - 2 * a * c[0], c[1] - c[0] ** 2]
     unknowns = [a, b, e, f, *c]
-    on.printed.prove(all(forced_by(terms, v, unknowns) for v in claimed),
-                     "one column, generic: A2 = 0, A4 = A1^2, A3 = 2 A1 c1, c2 = c1^2 follow; the step to one column "
-                     "is gin.rows")
+    on.printed.prove(all(forced_by(terms, v, unknowns) for v in claimed)
+                     and not any(forced_by(terms, v, unknowns) for v in (a, c[0])),
+                     "one column, generic: A2 = 0, A4 = A1^2, A3 = 2 A1 c1, c2 = c1^2 follow, A1 and c1 are free; the "
+                     "step to one column is gin.rows")
     solved = {b: 0, f: a**2, e: 2 * a * c[0], c[1]: c[0] ** 2}
     block = sp.Matrix([[a, b], [e, f]]).subs(solved, simultaneous=True)
     on.printed.prove(sp.expand((first**2 - second).subs(solved, simultaneous=True)) == 0
@@ -240,16 +243,20 @@ def uninformative() -> Universal[Pair]:
                hypotheses=("one law of x given u", "normal latents in both models", "L is invertible", "d > n"),
                universal=uninformative)
 def leftover_is_noise(on: Record) -> None:
-    # eq. 11 with z_1 = a w_1 + b: what remains of w_2 is lambda'_2(u) - lambda'_2(u_0), which must drop out.
-    w = symbols("w", 2, 1)
-    gap, own = symbols("g", 2, 1), symbols("h", 4, 1)
-    a, b = sp.symbols("a b", real=True)
-    z = a * w[0] + b
-    equation = gap[0] * z + gap[1] * z**2 - sum(own[m] * v for m, v in enumerate((w[0], w[0] ** 2, w[1], w[1] ** 2)))
-    rest = [c for m, c in sp.Poly(sp.expand(equation), *w).terms() if m[1] > 0]
-    on.printed.prove(len(rest) == 2 and all(forced_by(rest, v, list(own)) for v in own[2:]),
-                     "z_1 = a w_1 + b in eq. 11, generic: the parameters of w_2 are those at u_0; given u it is "
-                     "independent of w_1, so it is independent of (z, u)")
+    # eq. 11 with z_i = a_i w_i + b_i: what remains of the other w_j is lambda'_j(u) - lambda'_j(u_0), which must drop
+    # out. Latents that are not looked at stay at 0.
+    for n, d in ((1, 2), (2, 3), (2, 4)):
+        w, a, b = symbols("w", d, 1), symbols("a", n, 1), symbols("b", n, 1)
+        gap, own = symbols("g", 2 * n, 1), symbols("h", 2 * d, 1)
+        z = [a[i] * w[i] + b[i] for i in range(n)]
+        equation = sum(gap[2 * i] * v + gap[2 * i + 1] * v**2 for i, v in enumerate(z)) \
+            - sum(own[2 * j] * v + own[2 * j + 1] * v**2 for j, v in enumerate(w))
+        rest = [c for m, c in sp.Poly(sp.expand(equation), *w).terms() if any(m[n:])]
+        on.printed.prove(len(rest) == 2 * (d - n) and all(forced_by(rest, v, list(own)) for v in own[2 * n:])
+                         and not forced_by(rest, own[0], list(own)),
+                         f"n = {n}, d = {d}, z_i = a_i w_i + b_i in eq. 11, generic: the parameters of the other "
+                         "latents are those at u_0; given u they are independent of the matched ones, so they are "
+                         "independent of (z, u)")
     on.printed.search(cases=60)
 
 
@@ -264,7 +271,8 @@ def dimension_found() -> Universal[Pair]:
 @chapter.claim("gin.dim", place="Abstract; Sec. 1; Sec. 3.2", kind=Kind.CLAIM,
                statement="With normal latents in both models the intrinsic dimension is found: as many estimated "
                          "latents are informative as there are generating ones.",
-               hypotheses=("one law of x given u", "normal latents in both models"),
+               hypotheses=("one law of x given u", "normal latents in both models",
+                           "read as the abstract and the introduction say it, without condition (ii) of Theorem 1"),
                correction=Correction("The same where L is invertible, so that every latent has three (mean, variance) "
                                      "pairs off a line; a latent whose mean alone or variance alone varies is outside.",
                                      ("L is invertible",)),

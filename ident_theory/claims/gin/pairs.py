@@ -14,14 +14,16 @@ from functools import cache, cached_property
 
 from hypothesis import strategies as st
 
-from ident_theory.claims.gin.matrices import (
-    coordinates,
+from ident_theory.claims.matrices import (
+    Rows,
+    combination,
     inverse,
     is_diagonal,
     is_regular,
+    matrix_of,
     product,
     rank,
-    text,
+    shown_matrix,
     transpose,
 )
 
@@ -35,7 +37,7 @@ class Increment:
     """A quadratic polynomial in w without its constant: linear . w + w . square . w."""
 
     linear: list[Fraction]
-    square: list[list[Fraction]]
+    square: Sequence[Sequence[Fraction]]
 
     def along(self, j: int) -> list[Fraction]:
         """Coefficients of w_j and w_j^2."""
@@ -85,7 +87,7 @@ class Pair:
         return len(self.statistics[0])
 
     @cached_property
-    def back(self) -> list[list[Fraction]]:
+    def back(self) -> Rows:
         """B^-1, whose first n rows give z from w - b."""
         return inverse(self.matrix)
 
@@ -123,11 +125,11 @@ class Pair:
         base = [[Fraction(0), c - CURVATURE] for _, c in self.natural[0]]
         base += [[Fraction(0), Fraction(-CURVATURE)]] * (self.d - self.n)
         return self.in_w(base).is_additive and all(
-            step.is_additive and all(coordinates(step.along(j), rows) is not None
+            step.is_additive and all(_coordinates(rows, step.along(j)) is not None
                                      for j, rows in enumerate(self.estimated)) for step in self.increments)
 
     @cached_property
-    def l_matrix(self) -> list[list[Fraction]]:
+    def l_matrix(self) -> Rows:
         """L of the first nk + 1 conditions; eq. 8 has the differences as columns."""
         flat = [[v for row in at_u for v in row] for at_u in self.parameters[:self.n * self.k + 1]]
         return transpose([[x - y for x, y in zip(row, flat[0], strict=True)] for row in flat[1:]])
@@ -148,16 +150,16 @@ class Pair:
         return all(any(row) for rows in self.statistics for row in rows)
 
     @property
-    def estimated_l_matrix(self) -> list[list[Fraction]]:
+    def estimated_l_matrix(self) -> Rows:
         """L' by the law of w: the coordinates of the increments in the estimated statistics."""
         columns = []
         for step in self.increments[:self.n * self.k]:
-            parts = [coordinates(step.along(j), rows) for j, rows in enumerate(self.estimated)]
+            parts = [_coordinates(rows, step.along(j)) for j, rows in enumerate(self.estimated)]
             columns.append([v for part in parts if part is not None for v in part])
         return transpose(columns)
 
     @cached_property
-    def relation(self) -> list[list[Fraction]] | None:
+    def relation(self) -> Rows | None:
         """A with T(z) = A T'(w) + c by comparing coefficients, or None where there is none."""
         found = []
         for i, rows in enumerate(self.statistics):
@@ -165,11 +167,11 @@ class Pair:
                 own = [[Fraction(0), Fraction(0)] for _ in range(self.d)]
                 own[i] = list(row)
                 polynomial = self.in_w(own)
-                parts = [coordinates(polynomial.along(j), target) for j, target in enumerate(self.estimated)]
+                parts = [_coordinates(target, polynomial.along(j)) for j, target in enumerate(self.estimated)]
                 if not polynomial.is_additive or None in parts:
                     return None
                 found.append([v for part in parts if part is not None for v in part])
-        return found
+        return matrix_of(found)
 
     def is_free_of_u(self, j: int) -> bool:
         """Whether the law of w_j is the same at every u."""
@@ -181,15 +183,20 @@ class Pair:
 
     def show(self) -> str:
         """The numbers to paste."""
-        statistics = "; ".join(f"T_{i + 1} rows {text(rows)}" for i, rows in enumerate(self.statistics))
-        estimated = "; ".join(f"T'_{j + 1} rows {text(rows)}" for j, rows in enumerate(self.estimated))
-        conditions = "; ".join(f"lambda(u_{u}) = {text(at_u)}" for u, at_u in enumerate(self.parameters))
+        statistics = "; ".join(f"T_{i + 1} rows {shown_matrix(rows)}" for i, rows in enumerate(self.statistics))
+        estimated = "; ".join(f"T'_{j + 1} rows {shown_matrix(rows)}" for j, rows in enumerate(self.estimated))
+        conditions = "; ".join(f"lambda(u_{u}) = {shown_matrix(at_u)}" for u, at_u in enumerate(self.parameters))
         return (f"# coefficients of (z, z^2), base measure exp(-{CURVATURE} z^2): {statistics}\n# estimated: "
-                f"{estimated}\n# w = B (z, noise) + b, B = {text(self.matrix)}, b = {text([self.shift])}\n# "
-                f"{conditions}")
+                f"{estimated}\n# w = B (z, noise) + b, B = {shown_matrix(self.matrix)}, "
+                f"b = {shown_matrix([self.shift])}\n# {conditions}")
 
 
-def eq15(pair: Pair) -> list[list[Fraction]]:
+def _coordinates(rows: Rows, vector: Sequence[Fraction]) -> Row | None:
+    """The coefficients of a vector in independent rows; None where they are dependent or it is outside their span."""
+    return combination(rows, vector) if rank(rows) == len(rows) else None
+
+
+def eq15(pair: Pair) -> Rows:
     """A = L^-T L'^T."""
     return product(inverse(transpose(pair.l_matrix)), transpose(pair.estimated_l_matrix))
 
@@ -206,7 +213,7 @@ def _vectors(length: int) -> st.SearchStrategy[list[Fraction]]:
 
 
 @cache
-def _tables(length: int) -> st.SearchStrategy[list[list[Fraction]]]:
+def _tables(length: int) -> st.SearchStrategy[Rows]:
     unit = [[Fraction(int(i == j)) for j in range(length)] for i in range(length)]
     return st.one_of(st.just(unit), st.lists(_vectors(length), min_size=length, max_size=length))
 

@@ -10,9 +10,10 @@ import sympy as sp
 from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
-from ident_theory.claims.gin.matrices import inverse, is_regular, product, rank, text, transpose
 from ident_theory.claims.gin.pairs import SMALL, Pair, pairs
 from ident_theory.claims.gin.theorem import affine_dimension, dependent_statistics
+from ident_theory.claims.gin.two_parameters import SPLIT
+from ident_theory.claims.matrices import Rows, inverse, is_regular, product, rank, shown_matrix, transpose
 from ident_theory.claims.papers import GIN
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
@@ -20,7 +21,7 @@ from ident_theory.numerics import Evidence
 
 chapter = Chapter(GIN)
 
-Rational = list[list[Fraction]]
+Rational = Rows
 
 
 def ranks_of_factors() -> Universal[tuple[Rational, Rational]]:
@@ -36,7 +37,7 @@ def ranks_of_factors() -> Universal[tuple[Rational, Rational]]:
         "if Q = A Q' is invertible then A and Q' have the rank of Q", cases,
         lambda case: rank(case[0]) == rank(case[1]) == len(case[0]),
         {"Q invertible": lambda case: is_regular(product(*case))}, needed=("Q invertible",),
-        show=lambda case: f"# A = {text(case[0])}, Q' = {text(case[1])}")
+        show=lambda case: f"# A = {shown_matrix(case[0])}, Q' = {shown_matrix(case[1])}")
 
 
 def cantor(level: int, ones: tuple[int, ...]) -> tuple[Fraction, Fraction]:
@@ -129,10 +130,11 @@ def random_parameters(on: Record) -> None:
         on.corrected.support(len(terms) == sp.factorial(size + 1) and all(abs(c) == 1 for _, c in terms),
                              f"nk = {size}: det L is a polynomial with {len(terms)} terms, so not zero, and its zeros "
                              "have measure zero", cases=1, evidence=Evidence.EXACT)
-    on.corrected.support(all(sp.Matrix.hstack(*[sp.eye(size)[:, u] for u in range(size)]).det() == 1
-                             for size in range(1, 13)),
-                         "lambda(u_0) = 0 and unit vectors give det L = 1, nk = 1, ..., 12", cases=12,
-                         evidence=Evidence.EXACT)
+    points = {size: [[Fraction(1)] * size, *([Fraction(1 + (i == u)) for i in range(size)] for u in range(size))]
+              for size in range(1, 13)}
+    on.corrected.support(all(affine_dimension(table) == size for size, table in points.items()),
+                         "lambda(u_0) = (1, ..., 1) and a unit vector more at each other condition give an invertible "
+                         "L, nk = 1, ..., 12, so det L is not the zero polynomial", cases=12, evidence=Evidence.EXACT)
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,9 @@ class Variable:
 
     def show(self) -> str:
         """The numbers to paste."""
-        return (f"# T' rows in (w, w^2): {text(self.statistics)}; lambda' at u_0, ...: {text(self.parameters)}; L = "
-                f"{text(self.l_matrix)}; columns of A: {text(self.columns)}")
+        return (f"# T' rows in (w, w^2): {shown_matrix(self.statistics)}; "
+                f"lambda' at u_0, ...: {shown_matrix(self.parameters)}; "
+                f"L = {shown_matrix(self.l_matrix)}; columns of A: {shown_matrix(self.columns)}")
 
 
 @st.composite
@@ -202,7 +205,7 @@ def columns_of_a_noise_variable(on: Record) -> None:
     acts = product(case.columns, case.statistics)
     on.printed.refute(case.is_free_of_u and any(map(any, case.columns)),
                       "T' = (w, 2w) with lambda' = (2s, -s): lambda' . T' = 0 for every s, and the columns are "
-                      f"{text(case.columns)}", shown=case.show())
+                      f"{shown_matrix(case.columns)}", shown=case.show())
     on.printed.search(without=("minimal T'",), cases=60)
     on.corrected.support(not any(map(any, acts)), "in that example the columns times (w, 2w) are zero", cases=1,
                          evidence=Evidence.EXACT)
@@ -256,7 +259,8 @@ def zero_columns_mean_noise() -> Universal[tuple[Pair, int]]:
 @chapter.claim("gin.A2.rev", place="App. A.2", kind=Kind.REMARK,
                statement="If a column of A is zero, the law of the estimated latent that it belongs to does not "
                          "depend on u.",
-               hypotheses=("one law of x given u", "(i)", "L is invertible"),
+               hypotheses=("one law of x given u", "(i) T_ij has a derivative that is almost nowhere zero",
+                           "(ii) L is invertible"),
                correction=Correction("If all k columns of an estimated latent are zero, its law is the same at every "
                                      "u with one law of x, the nk + 1 chosen ones and any other; minimality is not "
                                      "needed.",
@@ -267,11 +271,22 @@ def zero_column(on: Record) -> None:
     relation = case.relation or []
     on.printed.refute(case.has_equal_laws and case.is_l_regular and case.has_slopes
                       and not any(row[1] for row in relation) and not case.is_free_of_u(0),
-                      f"T = (z, 2z), T' = (w, w^2), w = z: A = {text(relation)} has a zero second column, and the "
-                      "mean of its variable w depends on u", shown=case.show())
+                      f"T = (z, 2z), T' = (w, w^2), w = z: A = {shown_matrix(relation)} has a zero second column, and "
+                      "the mean of its variable w depends on u", shown=case.show())
+    # Floor and fractional part of w, in place of w and w + floor w, for both estimated latents.
+    change = [[Fraction(v) for v in row] for row in ((1, 1, 0, 0), (2, 1, 0, 0), (0, 0, 1, 1), (0, 0, 2, 1))]
+    full = product(SPLIT.relation, change)
+    depends = any(row[:2] != SPLIT.estimated[0][:2] for row in SPLIT.estimated)
+    on.printed.refute(SPLIT.has_equal_laws() and SPLIT.is_one_to_one() and depends and rank(full) == 2
+                      and not any(row[1] for row in full),
+                      "an A of full rank does not help: the models of gin.appC, with T' = (floor w, frac w), have A = "
+                      f"{shown_matrix(full)}, whose second column is zero, and the law of w_1 depends on u",
+                      shown="z = floor(w_1) + frac(w_2), e = (floor(w_2) + frac(w_1))/2, T = (z, z + floor z), "
+                            "T' = (floor w, frac w) on (0, 2)")
     gaps = [noise_equation(zero_block) for zero_block in (True, False)]
     on.corrected.prove(gaps[0] == 0 and gaps[1] != 0,
-                       "generic, k = 2, any u: eq. 11 at two points that differ in w_i only, with T = A T' + c and a "
-                       "zero block for w_i, leaves (lambda'_i(u) - lambda'_i(u_0)) . T'_i(w_i) constant, which is a "
-                       "law free of u; no property of T or T' is used, and without the zero block it does not follow")
+                       "generic, n = 1, k = 2, any u: eq. 11 at two points that differ in w_i only, with T = A T' + c "
+                       "and a zero block for w_i, leaves (lambda'_i(u) - lambda'_i(u_0)) . T'_i(w_i) constant, which "
+                       "is a law free of u; no property of T or T' is used, and without the zero block it does not "
+                       "follow")
     on.corrected.search(cases=40)

@@ -78,64 +78,84 @@ def is_absorbed(row: Row) -> bool:
 
 @dataclass(frozen=True)
 class Strips:
-    """z normal, noise with constant density on the strips j <= e < j + 1, and w_1 = z + shift on each strip."""
+    """z ~ N(m, 1) given u, noise with constant density on the strips j <= e < j + 1, and w_1 = a z + s on each strip.
+
+    The statistic of both models is z itself, with the variance 1 in the base measure.
+    """
 
     means: tuple[Fraction, ...]
     heights: tuple[Fraction, ...]
-    shifts: tuple[Fraction, ...]
+    maps: tuple[tuple[int, Fraction], ...]
 
     @property
     def has_equal_laws(self) -> bool:
-        """Where there is noise, the normal density of w_1 - shift is that of w_1 for every mean."""
-        return all(h == 0 or s == 0 for h, s in zip(self.heights, self.shifts, strict=True))
+        """Whether w_1 ~ N(a m + s, 1) on the strips that have noise is one law, at every u."""
+        where = [pair for h, pair in zip(self.heights, self.maps, strict=True) if h]
+        return all(len({a * m + s for a, s in where}) == 1 for m in self.means)
 
     @property
-    def has_relation(self) -> bool:
-        """Whether one A and c give T(z) = A T(w_1) + c on all strips, for T(z) = (z, z^2)."""
-        # On a strip z = w_1 - s and z^2 = w_1^2 - 2 s w_1 + s^2 in the independent functions 1, w_1 and w_1^2.
-        rows = {(Fraction(1), -s, Fraction(1), -2 * s, s**2) for s in self.shifts}
-        return len(rows) == 1
+    def is_l_regular(self) -> bool:
+        """Condition (ii): the first two conditions have different means."""
+        return self.means[0] != self.means[1]
+
+    def has_relation(self, where_it_occurs: bool = False) -> bool:
+        """Whether one A and c give z = A w_1 + c on all strips, or on those that have noise."""
+        maps = [pair for h, pair in zip(self.heights, self.maps, strict=True) if h or not where_it_occurs]
+        points = [((a * z + s), z) for a, s in maps for z in map(Fraction, (-1, 0, 1))]
+        (w0, z0), *rest = points
+        slope = (rest[0][1] - z0) / (rest[0][0] - w0)
+        return all(z - z0 == slope * (w - w0) for w, z in rest)
 
     def show(self) -> str:
         """The numbers to paste."""
-        parts = [f"[{j}, {j + 1}): density {h}, w_1 = z + {s}"
-                 for j, (h, s) in enumerate(zip(self.heights, self.shifts, strict=True))]
+        parts = [f"[{j}, {j + 1}): density {h}, w_1 = {a} z + {s}"
+                 for j, (h, (a, s)) in enumerate(zip(self.heights, self.maps, strict=True))]
         return f"# z ~ N(m, 1), m in {[str(m) for m in self.means]}; noise on " + "; ".join(parts)
 
 
-def noise_on_strips() -> Universal[Strips]:
-    """An everywhere positive noise density makes the relation hold everywhere; the models are one by construction."""
-    heights = st.sampled_from([Fraction(v) for v in ("0", "1", "1/2", "2")])
-    shifts = st.sampled_from([Fraction(v) for v in ("0", "0", "1", "-1/2")])
+def noise_on_strips(where_it_occurs: bool = False) -> Universal[Strips]:
+    """An everywhere positive noise density makes the relation hold everywhere; any other, where the noise occurs."""
+    number = st.sampled_from([Fraction(v) for v in ("0", "0", "1", "-1/2")])
 
-    def cases(dropped: frozenset[str]) -> st.SearchStrategy[Strips]:
-        density = heights if "positive density" in dropped else heights.filter(bool)
-        return st.integers(2, 4).flatmap(lambda m: st.builds(
-            Strips, st.lists(shifts, min_size=3, max_size=3).map(tuple),
-            st.lists(density, min_size=m, max_size=m).map(tuple), st.lists(shifts, min_size=m, max_size=m).map(tuple)))
+    @st.composite
+    def cases(draw: st.DrawFn, positive: bool) -> Strips:
+        height = st.sampled_from([Fraction(v) for v in (("1", "1/2", "2") if positive else ("0", "1", "1/2"))])
+        count = draw(st.integers(2, 4))
+        heights = [draw(height) for _ in range(count)]
+        heights[0] = heights[0] or Fraction(1)
+        mean, shift = draw(number), draw(number)
+        others = [mean, mean] if draw(st.booleans()) else [draw(number), draw(number)]
+        # Strips that repeat the first map, that reflect about a mean, and that do anything.
+        maps = [draw(st.sampled_from([(1, shift), (1, shift), (-1, 2 * mean + shift), (1, draw(number))]))
+                for _ in range(count)]
+        return Strips((mean, *others), tuple(heights), tuple(maps))
 
     return Universal(
-        "with one law of x given u the relation of the statistics holds for all z and all noise", cases,
-        lambda case: case.has_relation,
-        {"positive density": lambda case: all(case.heights), "one law of x": lambda case: case.has_equal_laws},
-        needed=("positive density", "one law of x"), show=Strips.show)
+        "with one law of x given u the relation of the statistics holds for all z and all noise"
+        + (" that occurs" if where_it_occurs else ""),
+        lambda dropped: cases("positive density" not in dropped), lambda case: case.has_relation(where_it_occurs),
+        {"positive density": lambda case: all(case.heights), "one law of x": lambda case: case.has_equal_laws,
+         "L invertible": lambda case: case.is_l_regular},
+        needed=("positive density", "one law of x", "L invertible"), show=Strips.show)
 
 
 @chapter.claim("gin.eps", place="Sec. 3.1", kind=Kind.CLAIM,
                statement="It is enough that the density of the noise does not depend on u and is finite: then the "
                          "relation of the statistics holds for all z and all w.",
-               hypotheses=("one law of x given u", "the noise density is finite and free of u"),
+               hypotheses=("one law of x given u", "L is invertible", "the noise density is finite and free of u",
+                           "the relation is claimed for all values of the noise, also for those that never occur"),
                correction=Correction("The noise density is also positive; or else the relation holds almost "
                                      "everywhere.",
                                      ("the noise density is positive",)),
                universal=noise_on_strips,
                scope="that f and g have the Jacobians of eq. 10 is taken for granted; repair R1 does without them")
 def noise_density_may_vanish(on: Record) -> None:
-    case = Strips((Fraction(0), Fraction(1), Fraction(2)), (Fraction(1), Fraction(0)), (Fraction(0), Fraction(1)))
-    on.printed.refute(case.has_equal_laws and not case.has_relation,
+    case = Strips((Fraction(0), Fraction(1)), (Fraction(1), Fraction(0)), ((1, Fraction(0)), (1, Fraction(1))))
+    on.printed.refute(case.has_equal_laws and case.is_l_regular and not case.has_relation(),
                       "uniform noise on [0, 1); g = identity there and w_1 = z + 1 beyond: the law of x given u is "
                       "the same, and at noise 3/2 no A and c of the strip [0, 1) fit", shown=case.show())
     on.corrected.search(cases=60)
+    on.corrected.search(noise_on_strips(where_it_occurs=True), cases=60, without=("positive density",))
 
 
 Map = tuple[tuple[int, ...], int]

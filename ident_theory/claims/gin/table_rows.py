@@ -12,7 +12,6 @@ import ident_theory as it
 from ident_theory.claims.claim import Chapter, Kind
 from ident_theory.claims.gin.algebra import coefficients, forced_by, independent, regular
 from ident_theory.claims.gin.families import Row, log_density_slope, rows
-from ident_theory.claims.gin.matrices import is_regular
 from ident_theory.claims.papers import GIN
 from ident_theory.claims.record import Record
 from ident_theory.claims.shown import show_models
@@ -233,11 +232,6 @@ class Affine:
         return it.equal_in_law(*self.models()).status is it.Status.HOLDS
 
     @property
-    def is_l_regular(self) -> bool:
-        """Condition (ii)."""
-        return is_regular([[x - y for x, y in zip(row, self.first[0], strict=True)] for row in self.first[1:]])
-
-    @property
     def is_of_the_row(self) -> bool:
         """Whether z = a w + b is in the last column of Table 1."""
         if self.name == "normal":
@@ -279,14 +273,14 @@ def affine_rows() -> Universal[Affine]:
     return Universal(
         "affine z = a w + b between models with one law of x given u is of the form in the last column of Table 1",
         lambda dropped: affine_relations(), lambda case: case.is_of_the_row,
-        {"one law of x": lambda case: case.has_equal_laws, "L invertible": lambda case: case.is_l_regular},
-        needed=("one law of x",),
+        {"one law of x": lambda case: case.has_equal_laws}, needed=("one law of x",),
         show=lambda case: show_models(**dict(zip(("first", "second"), case.models(), strict=True))))
 
 
 @chapter.claim("gin.tab.laws", place="App. C, Table 1, last column", kind=Kind.TABLE,
                statement="In the six families, an affine relation z = a w + b between two models with one law of x "
-                         "given u and an invertible L is one of the row.",
-               hypotheses=("one law of x given u", "L is invertible"), covers=("Table 1",), universal=affine_rows)
+                         "given u is one of the row.",
+               hypotheses=("one law of x given u",), scope="affine relations; L need not be invertible for them",
+               covers=("Table 1",), universal=affine_rows)
 def rows_against_the_laws(on: Record) -> None:
     on.printed.search(cases=40)

@@ -11,8 +11,8 @@ import sympy as sp
 from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
-from ident_theory.claims.gin.matrices import rank, text
 from ident_theory.claims.gin.pairs import Pair, eq15, pairs
+from ident_theory.claims.matrices import rank, shown_matrix
 from ident_theory.claims.papers import GIN
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
@@ -64,8 +64,8 @@ def full_rank_needs_minimality(on: Record) -> None:
     case = dependent_statistics()
     meets = case.has_equal_laws and case.is_l_regular and case.has_slopes and case.is_normalised
     on.printed.refute(meets and case.relation is not None and rank(case.relation) == 1,
-                      f"T = (z, 2z), T' = (w, w^2), w = z, L = {text(case.l_matrix)}: the only A is "
-                      f"{text(case.relation or [])}, of rank 1 and not 2", shown=case.show())
+                      f"T = (z, 2z), T' = (w, w^2), w = z, L = {shown_matrix(case.l_matrix)}: the only A is "
+                      f"{shown_matrix(case.relation or [])}, of rank 1 and not 2", shown=case.show())
     on.printed.search(without=("minimality",), cases=60)
     on.corrected.search(cases=60)
 
@@ -113,7 +113,8 @@ def affine_hull() -> Universal[tuple[Tables, str]]:
         {"minimality": lambda case: all(affine_dimension(table) == len(table[0]) for table in case[0]),
          "product domain": lambda case: case[1] == "product"},
         needed=("minimality", "product domain"),
-        show=lambda case: f"# tables of T_i at the points of Z_i, on the {case[1]}\n" + "\n".join(map(text, case[0])))
+        show=lambda case: f"# tables of T_i at the points of Z_i, on the {case[1]}\n"
+                          + "\n".join(map(shown_matrix, case[0])))
 
 
 @chapter.claim("gin.thm1.i", place="App. A, Theorem 1 (i)", kind=Kind.ADDED,
@@ -159,7 +160,8 @@ _SIZES = ((1, 1, 1), (1, 2, 1), (1, 2, 2), (2, 2, 2), (2, 3, 2), (2, 3, 1))
                statement="The change of variables gives the log density of x as that of the latents and the noise "
                          "plus the log determinant of the inverse; its differences between conditions are free of "
                          "noise, Jacobian and base measures, and stacked they read L^T T(z) = L'^T T'(w) + b.",
-               scope="b with its two ranges of summation: see gin.eq14.b")
+               scope="eq. 10 is shown for linear f of one latent and one noise; b with its two ranges of summation: "
+                     "gin.eq14.b")
 def differences_in_matrix_form(on: Record) -> None:
     a, b, c, d, m, s, t, x, y = sp.symbols("a b c d m s t x y", real=True)
     mixing, point, mean = sp.Matrix([[a, b], [c, d]]), sp.Matrix([x, y]), sp.Matrix([m, 0])
@@ -185,7 +187,8 @@ def differences_in_matrix_form(on: Record) -> None:
 @chapter.claim("gin.eq13.bar", place="App. A, before eq. 13", kind=Kind.IDENTITY,
                statement="lambda(u) is set to lambda(u) - lambda(u_0).",
                hypotheses=("read as an equation for the same lambda on both sides",),
-               correction=Correction("It defines a new vector, written with a bar in eq. 13.", notational=True))
+               correction=Correction("It defines a new vector, written with a bar in eq. 13.", notational=True),
+               scope="the text that was read is a conversion, which may have lost the bar")
 def the_difference_has_a_name_of_its_own(on: Record) -> None:
     case = dependent_statistics()
     moved = Pair(case.statistics, case.estimated, case.matrix, case.shift,
@@ -228,19 +231,22 @@ def eq15_agrees() -> Universal[Pair]:
                      needed=("one law of x", "L invertible"), show=Pair.show)
 
 
+def eq15_formula(left: Any, right: Any, b: Any) -> tuple[Any, Any]:
+    """A and c of eq. 15 from L, L' and b, of any size."""
+    return left.T.I * right.T, left.T.I * b
+
+
 @chapter.claim("gin.eq15", place="App. A, eq. 15", kind=Kind.IDENTITY,
                statement="A = L^-T L'^T, of size nk x dk, and c = L^-T b.",
                hypotheses=("L is invertible", "L^T T = L'^T T' + b"), universal=eq15_agrees)
 def transposed_inverse(on: Record) -> None:
-    for n, d, k in ((1, 1, 1), (1, 1, 2), (1, 2, 2), (2, 2, 1)):
-        size = n * k
-        left = sp.Matrix(size, size, lambda i, j: sp.Symbol(f"l_{i}_{j}"))
-        right = sp.Matrix(d * k, size, lambda i, j: sp.Symbol(f"m_{i}_{j}"))
-        b = sp.Matrix(size, 1, lambda i, _: sp.Symbol(f"b_{i}"))
-        estimated = sp.Matrix(d * k, 1, lambda i, _: sp.Symbol(f"t_{i}"))
-        own = left.T.LUsolve(right.T * estimated + b)
-        matrix = left.inv().T * right.T
-        gap = own - matrix * estimated - left.inv().T * b
-        on.printed.prove(matrix.shape == (size, d * k) and all(sp.simplify(v) == 0 for v in gap),
-                         f"generic L, L', b with n = {n}, d = {d}, k = {k}: the solution of L^T T = L'^T T' + b")
+    size, other = sp.symbols("r s", integer=True, positive=True)  # nk and dk
+    left, right = sp.MatrixSymbol("L", size, size), sp.MatrixSymbol("M", other, size)
+    b, own, estimated = (sp.MatrixSymbol(name, length, 1) for name, length in (("b", size), ("T", size), ("t", other)))
+    right_side = right.T * estimated + b
+    matrix, shift = eq15_formula(left, right, b)
+    on.printed.prove(matrix.shape == (size, other) and (left.T * (matrix * estimated + shift)).expand() == right_side
+                     and left.T.I * (left.T * own) == own,
+                     "matrices of symbols of any size: A T' + c solves L^T T = L'^T T' + b, and L^-T leads back from "
+                     "L^T T to T, so nothing else does")
     on.printed.search(cases=40)

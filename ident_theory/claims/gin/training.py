@@ -120,6 +120,8 @@ class Batch:
         """Whether the other parameters do no better; None where the enclosures leave it open."""
         if self.other == (self.mean, self.variance):
             return True
+        if self.variance == 0:  # no parameter; half the other one does better with the same mean
+            return bool(self.loss(self.mean, self.other[1]) <= self.loss(self.mean, self.other[1] / 2))
         gap = self.loss(*self.other) - self.loss(self.mean, self.variance)
         return True if gap >= 0 else False if gap < 0 else None
 
@@ -140,14 +142,15 @@ def best_moments() -> Universal[Batch]:
                      lambda dropped: cases("divisor is the number of points" in dropped), lambda case: case.is_best,
                      {"positive variance": lambda case: case.variance > 0,
                       "divisor is the number of points": lambda case: case.divisor == len(case.points)},
-                     needed=("divisor is the number of points",), evidence=Evidence.CERTIFIED)
+                     needed=("positive variance", "divisor is the number of points"), evidence=Evidence.CERTIFIED)
 
 
 @chapter.claim("gin.eq36-37", place="App. D.1, eqs. 36-37", kind=Kind.IDENTITY,
                statement="For a fixed map the means and variances of the transformed points of each class minimise "
                          "the loss over the parameters of the mixture.",
                hypotheses=("the variance is the mean square deviation, divided by the number of points",
-                           "it is positive"), universal=best_moments)
+                           "it is positive"), universal=best_moments,
+               scope="the identities are shown for three points; other numbers are alike")
 def batch_moments_are_optimal(on: Record) -> None:
     count = 3
     w = sp.Matrix(sp.symbols(f"w_1:{count + 1}", real=True))
@@ -169,6 +172,29 @@ def batch_moments_are_optimal(on: Record) -> None:
                      "with mu at the mean the loss is above its value at sigma^2 = v by (r - 1 - log r)/2, r = "
                      "v/sigma^2: convex, with its only minimum 0 at r = 1")
     on.printed.search(cases=60)
+
+
+def missing_gradient(divisor: int) -> sp.Expr:
+    """Total less partial derivative of the loss of three points by a weight of the map, at the batch moments."""
+    weight, mu, spread = sp.Symbol("theta", real=True), sp.Symbol("mu", real=True), sp.Symbol("v", positive=True)
+    w = [sp.Function(f"w_{i}", real=True)(weight) for i in range(3)]
+    mean = sum(w) / 3
+    variance = sum((v - mean) ** 2 for v in w) / divisor
+    loss = sum((v - mu) ** 2 for v in w) / (6 * spread) + sp.log(spread) / 2
+    moments = {mu: mean, spread: variance}
+    return sp.simplify(sp.diff(loss.subs(moments), weight) - sp.diff(loss, weight).subs(moments))
+
+
+@chapter.claim("gin.D1.gradient", place="App. D.1", kind=Kind.ADDED,
+               statement="At the batch moments the loss has the same gradient in the weights of the map whether mean "
+                         "and variance are functions of the map, as in the paper, or parameters of their own, as it "
+                         "proposes instead.",
+               hypotheses=("the variance is divided by the number of points", "it is positive"),
+               scope="three points of one class in one dimension; other numbers are alike")
+def moments_need_no_gradient(on: Record) -> None:
+    on.printed.prove(missing_gradient(3) == 0 and missing_gradient(2) != 0,
+                     "generic dependence of the points on a weight: the terms through the mean and the variance "
+                     "vanish with divisor 3, and not with divisor 2")
 
 
 def interpolated(points: tuple[tuple[Fraction, Fraction], ...]) -> tuple[list[Fraction], sp.Expr]:
@@ -202,7 +228,8 @@ def loss_without_bound() -> Universal[tuple[tuple[Fraction, Fraction], ...]]:
                statement="On finite data without added noise the loss with the updates of the means and variances has "
                          "no lower bound over volume-preserving maps: an additive layer can make a latent constant on "
                          "the data.",
-               hypotheses=("the data have different first coordinates",), universal=loss_without_bound)
+               hypotheses=("the data have different first coordinates",), universal=loss_without_bound,
+               scope="generic points are three; other numbers are searched")
 def finite_data(on: Record) -> None:
     x, y, spread = sp.Symbol("x"), sp.Symbol("y"), sp.Symbol("sigma", positive=True)
     data = [sp.symbols(f"a_{i} b_{i}") for i in range(3)]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.gin.algebra import forced_by, independent
 from ident_theory.claims.gin.families import X, log_density_slope, rows
-from ident_theory.claims.gin.matrices import inverse, product, rank, text
 from ident_theory.claims.gin.theorem import affine_dimension
+from ident_theory.claims.matrices import Matrix, inverse, product, rank, shown_matrix
 from ident_theory.claims.papers import GIN
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
@@ -48,7 +48,7 @@ class Curves:
     def show(self) -> str:
         """The numbers to paste."""
         return "# T(z) = sum_j M_j (w_j, w_j^2, w_j^3) + c; " + "; ".join(
-            f"M_{j + 1} = {text(block)}" for j, block in enumerate(self.blocks))
+            f"M_{j + 1} = {shown_matrix(block)}" for j, block in enumerate(self.blocks))
 
 
 def one_curve() -> Universal[Curves]:
@@ -120,7 +120,7 @@ class Split:
         return tuple((-(a + 2 * b), a + 2 * b, 2 * (a + b), -(a + b)) for a, b in self.parameters)
 
     @property
-    def relation(self) -> list[list[Fraction]]:
+    def relation(self) -> Matrix:
         """A by eq. 15."""
         own, other = ([[x - y for x, y in zip(row, table[0], strict=True)] for row in table[1:]]
                       for table in (self.parameters, self.estimated))
@@ -170,7 +170,8 @@ class Split:
         return True
 
 
-_SPLIT = Split(tuple((Fraction(a), Fraction(b)) for a, b in ((0, 0), (1, 0), (0, 1))))
+#: The two models at three conditions.
+SPLIT = Split(tuple((Fraction(a), Fraction(b)) for a, b in ((0, 0), (1, 0), (0, 1))))
 
 
 @chapter.claim("gin.appC", place="Sec. 3.2; App. C, eqs. 29-35", kind=Kind.CLAIM,
@@ -183,9 +184,12 @@ _SPLIT = Split(tuple((Fraction(a), Fraction(b)) for a, b in ((0, 0), (1, 0), (0,
                                      "need not exist.", ("T_1 and T_2 are C1",)),
                argument="Every pair of statistics has t = T_2 o T_1^-1; since t is not linear, its expansion in a "
                         "region has terms of order two or more, whose cross terms match nothing.",
-               universal=one_curve, scope="searched over polynomial curves; analytic t by the mixed derivative")
+               universal=one_curve,
+               scope="read for all statistics that Theorem 1 admits, which have derivatives almost everywhere; the "
+                     "families of Table 1 have smooth ones. The correction is searched over polynomial curves, for "
+                     "analytic t it is shown by the mixed derivative")
 def one_latent_each(on: Record) -> None:
-    case = _SPLIT
+    case = SPLIT
     relation = case.relation
     fits = all([sum((c * v for c, v in zip(row, (*steps(w[0]), *steps(w[1])), strict=True)), Fraction(0))
                 for row in relation] == list(steps(z)) for z, e in case.points() for w in [case.image(z, e)])
@@ -197,8 +201,8 @@ def one_latent_each(on: Record) -> None:
                       "T = (z, z + floor z) on (0, 2): derivatives 1, minimal, T_1 = z, t(x) = x + floor x analytic "
                       "on (0, 1) and not affine, lambda at (0,0), (1,0), (0,1). With e uniform on (0, 1), w_1 = floor "
                       "z + frac 2e and w_2 = frac z + floor 2e have the same family, the law of x given u is the "
-                      f"same, and A = {text(relation)}: z = floor w_1 + frac w_2 depends on both. (f permutes squares "
-                      "and is not continuous, which the statement does not ask; its Jacobian exists almost "
+                      f"same, and A = {shown_matrix(relation)}: z = floor w_1 + frac w_2 depends on both. (f permutes "
+                      "squares and is not continuous, which the statement does not ask; its Jacobian exists almost "
                       "everywhere.)",
                       shown="z = floor(w_1) + frac(w_2), e = (floor(w_2) + frac(w_1))/2, T = T' = (z, z + floor z) on "
                             "(0, 2)")

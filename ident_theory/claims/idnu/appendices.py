@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.idnu.counts import best_rank, values_needed
+from ident_theory.claims.matrices import NUMBERS, Matrix, inverse_or_none, matrices, rank, shown_matrix, solve
 from ident_theory.claims.papers import IDNU
 from ident_theory.claims.record import Record
-from ident_theory.claims.repair.matrices import NUMBERS, Rows, inverse, matrices, rank, shown, solve
 from ident_theory.claims.universal import Universal
 from ident_theory.numerics import Evidence
 
@@ -123,7 +123,7 @@ def binary_codes(on: Record) -> None:
                                       "gives 128")
 
 
-def reached(a: Rows) -> set[tuple[int, ...]]:
+def reached(a: Matrix) -> set[tuple[int, ...]]:
     """Sign patterns without zero that A x takes; exact for full row rank, else by the dependency that excludes one."""
     found = set()
     dependency = _dependency(a)
@@ -137,7 +137,7 @@ def reached(a: Rows) -> set[tuple[int, ...]]:
     return found
 
 
-def _dependency(a: Rows) -> tuple[Fraction, ...] | None:
+def _dependency(a: Matrix) -> tuple[Fraction, ...] | None:
     """Some c other than 0 with c A = 0."""
     for q in range(len(a)):
         others = [row for i, row in enumerate(a) if i != q]
@@ -153,7 +153,7 @@ def _dependency(a: Rows) -> tuple[Fraction, ...] | None:
 class SignMatrix:
     """A projection."""
 
-    a: Rows
+    a: Matrix
 
 
 def all_orthants() -> Universal[SignMatrix]:
@@ -164,7 +164,7 @@ def all_orthants() -> Universal[SignMatrix]:
             lambda shape: matrices(shape[0], shape[1], st.sampled_from([Fraction(1), Fraction(-1)]))).map(SignMatrix),
         conclusion=lambda case: len(reached(case.a)) == 2 ** len(case.a),
         hypotheses={"independent rows": lambda case: rank(case.a) == len(case.a)}, needed=("independent rows",),
-        show=lambda case: f"A = {shown(case.a)}")
+        show=lambda case: f"A = {shown_matrix(case.a)}")
 
 
 @chapter.claim(
@@ -214,11 +214,13 @@ def logarithm_of_both(on: Record) -> None:
 class Penalised:
     """A square matrix."""
 
-    matrix: Rows
+    matrix: Matrix
 
 
-def _bound_on_condition(case: Penalised) -> bool:
-    """CN >= |L| / (sqrt(n) |det L|^(1/n)), with Frobenius' norm."""
+def _bound_on_condition(case: Penalised) -> bool | None:
+    """CN >= |L| / (sqrt(n) |det L|^(1/n)), with Frobenius' norm; None where neither is a number."""
+    if inverse_or_none(case.matrix) is None:
+        return None
     values = np.array([[float(v) for v in row] for row in case.matrix])
     n, singular = len(values), np.linalg.svd(values, compute_uv=False)
     bound = np.linalg.norm(values) / (np.sqrt(n) * abs(np.linalg.det(values)) ** (1 / n))
@@ -230,14 +232,17 @@ def _bound_on_condition(case: Penalised) -> bool:
     statement="A penalty on the condition number of L captures its invertibility: it grows without bound as L becomes "
               "singular.",
     hypotheses=("L square",),
+    scope="the bound below on the condition number is argued in words and searched for sizes up to 3; its limit is "
+          "symbolic for two singular values",
     correction=Correction("so it does unless L tends to 0, where the condition number may stay 1; the least singular "
                           "value, or log |det L|, has no such "
                           "exception", hypotheses=("the norm of L stays away from 0",)),
     universal=lambda: Universal(
         "the condition number is at least |L| / (sqrt(n) |det L|^(1/n))",
         cases=lambda dropped: st.integers(1, 3).flatmap(lambda n: matrices(n, n, NUMBERS)).map(Penalised),
-        conclusion=_bound_on_condition, hypotheses={"invertible": lambda case: inverse(case.matrix) is not None},
-        show=lambda case: shown(case.matrix), evidence=Evidence.NUMERICAL))
+        conclusion=_bound_on_condition,
+        hypotheses={"invertible": lambda case: inverse_or_none(case.matrix) is not None},
+        show=lambda case: shown_matrix(case.matrix), evidence=Evidence.NUMERICAL))
 def no_barrier_at_zero(on: Record) -> None:
     """All components drift together: L = t times the identity."""
     t, first, second = sp.symbols("t s1 s2", positive=True)
@@ -276,8 +281,9 @@ def noise_repairs(on: Record) -> None:
 
 @chapter.claim(
     "idnu.appH.notnec", place="Appendix H", kind=Kind.CLAIM,
-    statement="That L is invertible is sufficient, and not "
-              "necessary.", hypotheses=("identifiability up to affine maps of z",))
+    statement="That L is invertible is not necessary for identifiability.",
+    hypotheses=("identifiability up to affine maps of z",),
+    scope="whether it is sufficient is the question of Theorems 1 and 2")
 def not_necessary(on: Record) -> None:
     """One normal latent, one value of u, continuous injective decoders on the line: no L, and still affine."""
     z, s, v = sp.symbols("z s v", positive=True)

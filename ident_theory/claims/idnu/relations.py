@@ -11,23 +11,23 @@ import sympy as sp
 from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
-from ident_theory.claims.papers import IDNU
-from ident_theory.claims.record import Record
-from ident_theory.claims.repair.matrices import (
+from ident_theory.claims.matrices import (
     INTEGERS,
     NUMBERS,
+    Matrix,
     Row,
-    Rows,
     apply,
-    inverse,
-    invertible,
+    inverse_or_none,
+    invertible_matrices,
     matrices,
+    matrix_of,
     product,
     rank,
-    rows_of,
-    shown,
+    shown_matrix,
     solve,
 )
+from ident_theory.claims.papers import IDNU
+from ident_theory.claims.record import Record
 from ident_theory.claims.repair.sum_of_curves import is_block_permutation
 from ident_theory.claims.universal import Universal
 from ident_theory.models.families import FAMILY_NAMES, family
@@ -103,7 +103,7 @@ def _fits_parameters(statistics: tuple[str, ...], k: int) -> bool:
 @chapter.claim(
     "idnu.eq1.diagonal", place="section 2, after eq. 3", kind=Kind.CLAIM,
     statement="A Gaussian prior given u fulfils eq. 1 only if its covariance is diagonal.",
-    hypotheses=("positive definite covariance",))
+    hypotheses=("positive definite covariance",), scope="n up to 4; more latents are taken two at a time")
 def factorial_gaussians(on: Record) -> None:
     """Mixed derivatives of the log density are entries of the precision, which is diagonal if the covariance is."""
     checked = []
@@ -125,9 +125,9 @@ def factorial_gaussians(on: Record) -> None:
 class Related:
     """T = A T' + c at common points: statistics of two parameters that stand in the relation."""
 
-    first: Rows
-    second: Rows
-    a: Rows
+    first: Matrix
+    second: Matrix
+    a: Matrix
     c: Row
 
 
@@ -135,12 +135,12 @@ class Related:
 def _related(draw: st.DrawFn, dropped: frozenset[str]) -> Related:
     size, points = draw(st.integers(1, 3)), draw(st.integers(1, 5))
     second = draw(matrices(points, size, NUMBERS))
-    a = draw(matrices(size, size)) if "A invertible" in dropped else draw(invertible(size))
+    a = draw(matrices(size, size)) if "A invertible" in dropped else draw(invertible_matrices(size))
     c = draw(matrices(1, size))[0]
     return Related(tuple(apply(a, row, c) for row in second), second, a, c)
 
 
-def affine_image(first: Rows, second: Rows) -> bool:
+def affine_image(first: Matrix, second: Matrix) -> bool:
     """Whether first = B second + d for some B and d, at all points."""
     columns = [[*row, Fraction(1)] for row in second]
     return all(solve(columns, [row[i] for row in first]) is not None for i in range(len(first[0])))
@@ -150,8 +150,10 @@ def proposition1() -> Universal[Related]:
     """The reverse relation exists, with an invertible matrix."""
     return Universal("if T = A T' + c with A invertible, then T' = B T + d", cases=_related,
                      conclusion=lambda case: affine_image(case.second, case.first),
-                     hypotheses={"A invertible": lambda case: inverse(case.a) is not None}, needed=("A invertible",),
-                     show=lambda case: f"T = {shown(case.first)}, T' = {shown(case.second)}, A = {shown(case.a)}")
+                     hypotheses={"A invertible": lambda case: inverse_or_none(case.a) is not None},
+                     needed=("A invertible",),
+                     show=lambda case: f"T = {shown_matrix(case.first)}, T' = {shown_matrix(case.second)}, "
+                                       f"A = {shown_matrix(case.a)}")
 
 
 @chapter.claim(
@@ -165,7 +167,7 @@ def not_symmetric(on: Record) -> None:
     z = sp.Symbol("z", real=True)
     first, second, a = sp.Matrix([z, 2 * z]), sp.Matrix([z, z**2]), sp.Matrix([[1, 0], [2, 0]])
     at = [0, 1, 2]
-    values = [rows_of([[int(t.subs(z, p)) for t in statistic] for p in at]) for statistic in (first, second)]
+    values = [matrix_of([[int(t.subs(z, p)) for t in statistic] for p in at]) for statistic in (first, second)]
     on.printed.refute(sp.expand(first - a * second) == sp.zeros(2, 1) and not affine_image(values[1], values[0])
                       and affine_image(values[0], values[1]),
                       "n = 1: (z, 2z) = A (z, z^2) with A = [[1, 0], [2, 0]], but (z, z^2) is no affine image of (z, "
@@ -192,9 +194,9 @@ class BlockPair:
     """Two block permutations: the column of the block of every row of blocks, and the blocks."""
 
     columns: tuple[tuple[int, ...], tuple[int, ...]]
-    blocks: tuple[tuple[Rows, ...], tuple[Rows, ...]]
+    blocks: tuple[tuple[Matrix, ...], tuple[Matrix, ...]]
 
-    def matrix(self, which: int) -> Rows:
+    def matrix(self, which: int) -> Matrix:
         """The whole matrix."""
         n, k = len(self.columns[which]), len(self.blocks[which][0])
         zero = (Fraction(0),) * k
@@ -206,13 +208,13 @@ class BlockPair:
 @st.composite
 def _block_pairs(draw: st.DrawFn, dropped: frozenset[str]) -> BlockPair:
     n, k = draw(st.integers(1, 3)), draw(st.integers(1, 2))
-    block = matrices(k, k, INTEGERS) if "blocks invertible" in dropped else invertible(k)
+    block = matrices(k, k, INTEGERS) if "blocks invertible" in dropped else invertible_matrices(k)
     columns = tuple(tuple(draw(st.permutations(range(n)))) for _ in range(2))
     blocks = tuple(tuple(draw(block) for _ in range(n)) for _ in range(2))
     return BlockPair((columns[0], columns[1]), (blocks[0], blocks[1]))
 
 
-def cut(matrix: Rows, k: int) -> tuple[tuple[Rows, ...], ...]:
+def cut(matrix: Matrix, k: int) -> tuple[tuple[Matrix, ...], ...]:
     """A matrix as k x k blocks."""
     n = len(matrix) // k
     return tuple(tuple(tuple(row[j * k:(j + 1) * k] for row in matrix[i * k:(i + 1) * k]) for j in range(n))
@@ -221,7 +223,7 @@ def cut(matrix: Rows, k: int) -> tuple[tuple[Rows, ...], ...]:
 
 def _is_closed(case: BlockPair) -> bool:
     k, first, second = len(case.blocks[0][0]), case.matrix(0), case.matrix(1)
-    back = inverse(first)
+    back = inverse_or_none(first)
     return (back is not None and is_block_permutation(cut(back, k))
             and is_block_permutation(cut(product(first, second), k)))
 
@@ -233,16 +235,17 @@ def strong_relation() -> Universal[BlockPair]:
                      hypotheses={"blocks invertible": lambda case: all(rank(b) == len(b) for blocks in case.blocks
                                                                        for b in blocks)},
                      needed=("blocks invertible",),
-                     show=lambda case: f"{shown(case.matrix(0))} and {shown(case.matrix(1))}")
+                     show=lambda case: f"{shown_matrix(case.matrix(0))} and {shown_matrix(case.matrix(1))}")
 
 
 @chapter.claim(
     "idnu.def2", place="Definition 2; section 4", kind=Kind.DEFINITION, covers=("Definition 2",),
-    statement="Weak: A is invertible. Strong: A is a permutation of the blocks of statistics, so that latents are "
-              "found up to permutations only.",
+    statement="Weak: A is invertible. Strong: A is a permutation of the blocks of statistics, and then (section 4) "
+              "the latents are the same up to permutations only.",
     hypotheses=("the relation of Proposition 1",),
     correction=Correction("strong: every row of k x k blocks has one non-zero block, an invertible one, in a column of "
-                          "its own: permutations and a map of each latent", hypotheses=("blocks invertible",)),
+                          "its own: the latents are the same up to permutations and a map of each",
+                          hypotheses=("blocks invertible",)),
     universal=strong_relation)
 def permutations_and_maps(on: Record) -> None:
     """A normal latent and its double have one law of x, and the matrix between their statistics is no permutation."""
@@ -252,9 +255,11 @@ def permutations_and_maps(on: Record) -> None:
     exponent = -(w - mean)**2 / (2 * variance)
     scaled = -(2 * w - 2 * mean)**2 / (2 * (4 * variance))
     unique = sp.Matrix([[1, p, p**2] for p in (0, 1, 2)]).rank() == 3
+    block = matrix_of([[int(v) for v in row] for row in found.tolist()])
     on.printed.refute(sp.expand(doubled - found * sp.Matrix([w, w**2])) == sp.zeros(2, 1) and unique
-                      and sp.simplify(exponent - scaled) == 0 and any(v not in (0, 1) for v in found),
-                      "z = 2 w, normal given u, f(z) = f'(z / 2): the same law of x, and the only A is diag(2, 4), "
-                      "invertible and block diagonal but no "
-                      "permutation", shown="T = (z, z^2), T' = (w, w^2), A = [[2, 0], [0, 4]]")
+                      and sp.simplify(exponent - scaled) == 0 and is_block_permutation(((block,),))
+                      and sp.expand(doubled[0] - w) != 0,
+                      "z = 2 w, normal given u, f(z) = f'(z / 2): the same law of x, and the only A is diag(2, 4): "
+                      "one latent, one block, so a block permutation, and z is not w",
+                      shown="T = (z, z^2), T' = (w, w^2), A = [[2, 0], [0, 4]]")
     on.corrected.search(cases=100)

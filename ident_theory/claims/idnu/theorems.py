@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, TypeVar
 
 import sympy as sp
 from flint import arb, arb_mat
 from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
+from ident_theory.claims.matrices import (
+    Matrix,
+    Row,
+    apply,
+    inverse_or_none,
+    invertible_matrices,
+    matrices,
+    matrix_of,
+    rank,
+    shown_matrix,
+)
 from ident_theory.claims.papers import IDNU
 from ident_theory.claims.record import Record
-from ident_theory.claims.repair.matrices import (
-    Row,
-    Rows,
-    apply,
-    invertible,
-    matrices,
-    rank,
-    rows_of,
-    shown,
-)
 from ident_theory.claims.repair.noise_removal import FiniteModel, noise_removal
 from ident_theory.claims.repair.sum_of_curves import sum_of_curves
 from ident_theory.claims.universal import Universal
@@ -29,17 +32,21 @@ from ident_theory.numerics import Evidence
 
 chapter = Chapter(IDNU)
 
+#: A sympy expression or a ball.
+Number = TypeVar("Number", bound=Any)
 ModelPair = tuple[FiniteModel, FiniteModel]
+#: The rotation by the angle of the triangle (3, 4, 5).
+ROTATION = matrix_of([[Fraction(3, 5), Fraction(-4, 5)], [Fraction(4, 5), Fraction(3, 5)]])
 
 
-def differences(natural: Rows) -> Rows:
+def differences(natural: Matrix) -> Matrix:
     """The rows lambda(u_l) - lambda(u_0): the transpose of L."""
     return tuple(tuple(a - b for a, b in zip(row, natural[0], strict=True)) for row in natural[1:])
 
 
-def invertibly_related(first: Rows, second: Rows) -> bool:
+def invertibly_related(first: Matrix, second: Matrix) -> bool:
     """Whether first = A second + c at all points for an invertible A: both obey the same affine relations."""
-    def centred(rows: Rows) -> list[Row]:
+    def centred(rows: Matrix) -> list[Row]:
         return [tuple(a - b for a, b in zip(row, rows[0], strict=True)) for row in rows]
     left, right = centred(first), centred(second)
     return rank(left) == rank(right) == rank([a + b for a, b in zip(left, right, strict=True)])
@@ -50,10 +57,13 @@ def _model_pairs(draw: st.DrawFn, dropped: frozenset[str]) -> ModelPair:
     """T = A T' + c with any A, or with statistics that lambda never weighs; f the same, one to one on points."""
     size, points = draw(st.integers(1, 3)), draw(st.integers(2, 5))
     second_statistics = draw(matrices(points, size))
-    a, c = draw(st.one_of(matrices(size, size), invertible(size).filter(_is_integral))), draw(matrices(1, size))[0]
+    a = draw(st.one_of(matrices(size, size), invertible_matrices(size).filter(_is_integral)))
+    c = draw(matrices(1, size))[0]
     first_statistics = tuple(apply(a, row, c) for row in second_statistics)
     natural = draw(matrices(size + draw(st.integers(0, 2)) + (size == 1), size)) if draw(st.booleans()) else \
         _star(size, draw(st.sampled_from((1, -1))))
+    if "equal laws" in dropped and draw(st.booleans()):
+        second_statistics = draw(matrices(points, size))
     if "L invertible" in dropped and draw(st.booleans()):
         natural = tuple((*row[:-1], natural[0][-1] * 0) for row in natural)
         spare = draw(matrices(points, 1))
@@ -65,11 +75,11 @@ def _model_pairs(draw: st.DrawFn, dropped: frozenset[str]) -> ModelPair:
             FiniteModel(weights, second_statistics, second_natural, place, noise))
 
 
-def _is_integral(matrix: Rows) -> bool:
+def _is_integral(matrix: Matrix) -> bool:
     return all(v.denominator == 1 and abs(v) <= 3 for row in matrix for v in row)
 
 
-def _star(size: int, step: int) -> Rows:
+def _star(size: int, step: int) -> Matrix:
     """lambda = 0 and then the multiples of the unit vectors: L is invertible."""
     return ((Fraction(0),) * size, *(tuple(Fraction(step * (i == j)) for j in range(size)) for i in range(size)))
 
@@ -88,7 +98,7 @@ def weak_identifiability() -> Universal[ModelPair]:
                                                    for u in range(len(pair[0].natural))),
                     "L invertible": lambda pair: rank(differences(pair[0].natural)) == len(pair[0].statistics[0]),
                     "minimality": lambda pair: _is_minimal(pair[0])},
-        needed=("L invertible", "minimality"), show=lambda pair: f"first: {pair[0]}; second: {pair[1]}")
+        needed=("equal laws", "L invertible", "minimality"), show=lambda pair: f"first: {pair[0]}; second: {pair[1]}")
 
 
 @chapter.claim(
@@ -97,7 +107,8 @@ def weak_identifiability() -> Universal[ModelPair]:
               "the statistics are differentiable almost everywhere with non-zero derivative and (iv) L is invertible "
               "for some k d_z + 1 values of u, then the parameters are identified up to an invertible affine map of "
               "the statistics.",
-    hypotheses=("the slips in (i), (iii) and (iv) mended", "one law of the noise", "Q positive on the values of z"),
+    hypotheses=("the slips in (i), (iii) and (iv) mended", "one law of the noise", "Q positive on the values of z",
+                "(iv) for one of the two parameters, as in the original theorem (for both: see idnu.thm1.both)"),
     correction=Correction("the same for minimal statistics, and (iii) is then not needed (R1 and R2)",
                           hypotheses=("1, T_i1, ..., T_ik linearly independent for every i",)),
     scope="the search of the corrected form is over finitely many latents, n = 1; R1 and R2 are claims of their own",
@@ -110,7 +121,7 @@ def minimality_is_missing(on: Record) -> None:
     other = [(a + 2 * b, 0) for a, b in natural]
     same_laws = all(sp.expand((sp.Matrix([lam]) * first)[0] - (sp.Matrix([mu]) * second)[0]) == 0
                     for lam, mu in zip(natural, other, strict=True))
-    with_l = sp.Matrix([[a - natural[0][0], b - natural[0][1]] for a, b in natural[1:]]).det() != 0
+    with_l = sp.Matrix([[a - natural[0][0], b - natural[0][1]] for a, b in natural[1:]]).det() == 1
     derivatives = all(sp.solveset(t.diff(z), z, sp.S.Reals).is_FiniteSet for t in (*first, *second))
     coefficients = sp.symbols("a0:4 c0:2")
     residual = first - sp.Matrix(2, 2, coefficients[:4]) * second - sp.Matrix(coefficients[4:])
@@ -118,20 +129,94 @@ def minimality_is_missing(on: Record) -> None:
     only = sp.Matrix(2, 2, [found[0][c] for c in coefficients[:4]])
     unique = len(found) == 1 and len(found[0]) == 6
     on.printed.refute(same_laws and with_l and derivatives and unique and only.det() == 0,
-                      "n = k = 1, 2, Q = exp(-z^2/2), f = identity, T = (z, 2z) with lambda = (0,0), (1,0), (0,1), so "
-                      "det L = 1; T' = (z, z^2) with lambda' = (lambda_1 + 2 lambda_2, 0): equal laws given u, and the "
-                      f"only A is {only.tolist()}, of determinant 0",
+                      "n = 1, k = 2, Q = exp(-z^2/2), f = identity, any noise, T = (z, 2z) with lambda = (0,0), "
+                      "(1,0), (0,1), so det L = 1; T' = (z, z^2) with lambda' = (lambda_1 + 2 lambda_2, 0): equal "
+                      f"laws given u, and the only A is {only.tolist()}, of determinant 0 (L' is singular, which (iv) "
+                      "does not exclude)",
                       shown="T = (z, 2*z), lambda = [[0, 0], [1, 0], [0, 1]]; T' = (z, z**2), lambda' = [[0, 0], [1, "
                             "0], [2, 0]]; Q = exp(-z**2/2), f(z) = z")
     on.printed.search(cases=50, without=("minimality",))
     on.corrected.search(cases=150)
 
 
-def _polya_density(x: arb) -> arb:
-    """pi times the density whose characteristic function is exp(-t) up to 1 and (2 - t)/e up to 2."""
-    e = arb(1).exp()
-    inner = (1 - (x.cos() - x * x.sin()) / e) / (1 + x**2)
-    return inner + (-x.sin() / x + (x.cos() - (2 * x).cos()) / x**2) / e
+@dataclass(frozen=True)
+class TwoMatrices:
+    """L^T T = L'^T T' + b at some points: T' (one row a point), L^T, L'^T and b; T follows as L is invertible."""
+
+    second: Matrix
+    left: Matrix
+    right: Matrix
+    shift: Row
+
+    def first(self) -> Matrix:
+        """T."""
+        back = inverse_or_none(self.left)
+        assert back is not None
+        return tuple(apply(back, apply(self.right, row, self.shift)) for row in self.second)
+
+
+@st.composite
+def _two_matrices(draw: st.DrawFn, dropped: frozenset[str]) -> TwoMatrices:
+    size, points = draw(st.integers(1, 3)), draw(st.integers(1, 5))
+    second = draw(matrices(points, size))
+    if size > 1 and draw(st.booleans()):  # a statistic that repeats another
+        second = tuple((*row[:-1], 2 * row[0]) for row in second)
+    right = draw(matrices(size, size)) if "L' invertible" in dropped else draw(invertible_matrices(size))
+    return TwoMatrices(second, draw(invertible_matrices(size)), right, draw(matrices(1, size))[0])
+
+
+def both_matrices() -> Universal[TwoMatrices]:
+    """What invertibility of both matrices gives without minimality."""
+    return Universal(
+        "if L^T T = L'^T T' + b with L and L' invertible, then T and T' obey the same affine relations, minimal or not",
+        cases=_two_matrices, conclusion=lambda case: invertibly_related(case.first(), case.second),
+        hypotheses={"L' invertible": lambda case: inverse_or_none(case.right) is not None}, needed=("L' invertible",),
+        show=lambda case: f"T' = {shown_matrix(case.second)}, L^T = {shown_matrix(case.left)}, "
+                          f"L'^T = {shown_matrix(case.right)}, b = {shown_matrix([case.shift])}")
+
+
+@chapter.claim(
+    "idnu.thm1.both", place="Theorem 1 (added)", kind=Kind.ADDED,
+    statement="If L and L' are both invertible, for the same values of u, then the relation L^T T = L'^T T' + b alone "
+              "gives T = A T' + c with the invertible A = L^-T L'^T: then neither (iii) nor minimality is needed for "
+              "the weak form. The strong form needs minimality all the same.",
+    hypotheses=("(iv) holds for both parameters, with the same u_0, ..., u_(k d_z)", "the relation that R1 gives"),
+    universal=both_matrices)
+def two_invertible_matrices(on: Record) -> None:
+    """The formula for A, for any size; then that the counterexample to Theorem 2 has both matrices invertible."""
+    m = sp.Symbol("m", integer=True, positive=True)
+    left, right = sp.MatrixSymbol("L", m, m), sp.MatrixSymbol("R", m, m)
+    b, t = sp.MatrixSymbol("b", m, 1), sp.MatrixSymbol("t", m, 1)
+    solved = (sp.Inverse(left.T) * (right.T * t + b)).expand().doit()
+    a = sp.Inverse(left.T) * right.T
+    residual = (left.T * solved - right.T * t - b).expand().doit()
+    inverse_of_a = sp.Inverse(right.T) * left.T
+    determinants = [sp.Matrix(differences(rows)).det() for rows in _rotated_parameters()]
+    on.printed.prove(solved == (a * t + sp.Inverse(left.T) * b).expand().doit() and residual == sp.ZeroMatrix(m, 1)
+                     and (a * inverse_of_a).doit() == sp.Identity(m) and all(d != 0 for d in determinants),
+                     "T = L^-T (L'^T T' + b), and A = L^-T L'^T has the inverse L'^-T L^T (matrix symbols of any "
+                     f"size); in the counterexample of idnu.thm2 det L = {determinants[0]} and det L' = "
+                     f"{determinants[1]}")
+    on.printed.search(cases=100)
+
+
+def _rotated_parameters() -> tuple[Matrix, Matrix]:
+    """Two sets of natural parameters for T_i = (z_i, 2 z_i), with one law of x for z = R^T w, f' = f R^T.
+
+    The mean of latent i is m_i = lambda_i1 + 2 lambda_i2; the second set has the mean R m, and lambda_i2 as it was.
+    """
+    natural = matrix_of([[0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 2]])
+    other = []
+    for row in natural:
+        mean = apply(ROTATION, (row[0] + 2 * row[1], row[2] + 2 * row[3]))
+        other.append((mean[0] - 2 * row[1], row[1], mean[1] - 2 * row[3], row[3]))
+    return natural, tuple(other)
+
+
+def _polya_density(x: Number, sine: Number, cosine: Number, e: Number) -> Number:
+    """pi times the density whose characteristic function is exp(-t) up to 1 and (2 - t)/e up to 2, at x."""
+    inner = (1 - (cosine - x * sine) / e) / (1 + x**2)
+    return inner + (-sine / x + (cosine - (2 * cosine**2 - 1)) / x**2) / e
 
 
 @chapter.claim(
@@ -146,13 +231,13 @@ def zeros_are_frequencies(on: Record) -> None:
     x, t = sp.symbols("x t", positive=True)
     closed = sp.integrate(sp.exp(-t) * sp.cos(t * x), (t, 0, 1)) \
         + sp.integrate((2 - t) * sp.exp(-1) * sp.cos(t * x), (t, 1, 2))
-    matches = all(abs(float(_polya_density(arb(p)).mid()) - float(sp.N(closed.subs(x, p), 30))) < 1e-13
-                  for p in (1, 2, 3))
+    matches = sp.simplify(closed - _polya_density(x, sp.sin(x), sp.cos(x), sp.E)) == 0
     rows = []
     for p in (1, 2, 3):
         at = arb(p)
         normal = -at**2 / 2
-        rows.append([normal - (1 / (1 + at**2)).log(), normal - _polya_density(at).log(), arb(1)])
+        polya = _polya_density(at, at.sin(), at.cos(), arb(1).exp())
+        rows.append([normal - (1 / (1 + at**2)).log(), normal - polya.log(), arb(1)])
     independent = arb_mat(rows).det()
     on.printed.refute(matches and not independent.contains(0),
                       "d = 2, f(z) = (z, 0), whose image is null; noise with characteristic function max(1 - |w_1|, 0) "
@@ -238,26 +323,22 @@ def one_column_too_many(on: Record) -> None:
     universal=sum_of_curves)
 def rotation_with_idle_statistics(on: Record) -> None:
     """Two normal latents with T_i = (z_i, 2 z_i): a rotation by the angle of (3, 4, 5)."""
-    natural = rows_of([[0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 2]])
-    rotation = rows_of([[Fraction(3, 5), Fraction(-4, 5)], [Fraction(4, 5), Fraction(3, 5)]])
+    natural, other = _rotated_parameters()
     w = sp.symbols("w1 w2", real=True)
-    back = sp.Matrix(rotation).T * sp.Matrix(w)  # z = R^T w, and f' = f R^T
+    back = sp.Matrix(ROTATION).T * sp.Matrix(w)  # z = R^T w, and f' = f R^T
     statistics = sp.Matrix([back[0], 2 * back[0], back[1], 2 * back[1]])
     own = sp.Matrix([w[0], 2 * w[0], w[1], 2 * w[1]])
-    same_laws = True
-    for row in natural:
-        mean = apply(rotation, (row[0] + 2 * row[1], row[2] + 2 * row[3]))
-        second = sp.Matrix([[mean[0], 0, mean[1], 0]])
-        same_laws &= sp.expand((sp.Matrix([row]) * statistics - second * own)[0]) == 0
+    same_laws = all(sp.expand((sp.Matrix([row]) * statistics - sp.Matrix([second]) * own)[0]) == 0
+                    for row, second in zip(natural, other, strict=True))
     same_base = sp.expand(back.dot(back) - (w[0]**2 + w[1]**2)) == 0
     mixed = all(statistics[2 * i + r].coeff(w[j]) != 0 for i in range(2) for r in range(2) for j in range(2))
-    determinant = sp.Matrix(differences(natural)).det()
-    on.printed.refute(same_laws and same_base and mixed and determinant != 0,
-                      f"n = k = 2, T_i = (z_i, 2 z_i), det L = {determinant}, z = R^T w with R the rotation of cosine "
-                      "3/5, f linear: equal laws given u, and every z_i depends on both w_j, so no block of any A "
-                      "vanishes",
-                      shown=f"T_i = (z_i, 2*z_i), lambda = {shown(natural)}, Q = exp(-z^2/2), f(z) = z; "
-                            f"w = R z, R = {shown(rotation)}, T'_j = (w_j, 2*w_j), lambda'(u) = (R m(u), 0) with m_i = "
-                            "lambda_i1 + 2 lambda_i2")
+    determinants = [sp.Matrix(differences(rows)).det() for rows in (natural, other)]
+    on.printed.refute(same_laws and same_base and mixed and all(d != 0 for d in determinants),
+                      f"n = k = 2, T_i = (z_i, 2 z_i), det L = {determinants[0]}, det L' = {determinants[1]}, z = R^T "
+                      "w with R the rotation of cosine 3/5, f linear, any noise: equal laws given u, and every z_i "
+                      "depends on both w_j, so no block of any A vanishes",
+                      shown=f"T_i = (z_i, 2*z_i), lambda = {shown_matrix(natural)}, Q = exp(-z^2/2), f(z) = z; "
+                            f"w = R z, R = {shown_matrix(ROTATION)}, T'_j = (w_j, 2*w_j), "
+                            f"lambda' = {shown_matrix(other)}")
     on.printed.search(cases=50, without=("T minimal",))
     on.corrected.search(cases=100)

@@ -136,12 +136,11 @@ def columns_and_differences(on: Record) -> None:
 
 
 @chapter.claim("idnu.Wmult", place="section 4.1.1", kind=Kind.CLAIM,
-               statement="VAE scores differ significantly from those of iVAE and of VaDE, while iVAE and VaDE are "
-                         "indistinguishable.",
-               hypotheses=("5 % for the three tests on the same rows together",),
-               correction=Correction("the p-values of VAE against each are below 0.05 one by one; none is after a "
-                                     "correction for three tests",
-                                     hypotheses=("5 % for each test by itself",)))
+               statement="The VAE scores differ significantly, at 5 % for each test, from those of iVAE and from those "
+                         "of VaDE; for iVAE against VaDE equality is not rejected.",
+               hypotheses=("5 % for each test by itself", "the 24 rows are independent pairs"),
+               argument="The three tests on the same rows are read together: VAE is worse than both others, which are "
+                        "indistinguishable.")
 def three_tests(on: Record) -> None:
     """Bonferroni and Holm by hand and by the library; the sign counts."""
     names = [(t.first_name, t.second_name) for t in TABLES]
@@ -154,12 +153,12 @@ def three_tests(on: Record) -> None:
     adjusted = sorted(test.p_adjusted for test in result.tests)
     agree = all(abs(float(a) - b) < 1e-12 for a, b in zip(sorted(holm), adjusted, strict=True))
     ahead = sum(d > 0 for d in TABLE_I5.differences())
-    on.printed.refute(agree and min(holm) > Fraction(5, 100) and min(bonferroni) > Fraction(5, 100),
+    on.argument.refute(agree and min(holm) > Fraction(5, 100) and min(bonferroni) > Fraction(5, 100),
                       f"p adjusted for three tests: Holm {', '.join(f'{float(v):.3f}' for v in holm)}, Bonferroni "
                       f"{', '.join(f'{float(v):.3f}' for v in bonferroni)}: none below 0.05; iVAE is ahead of VaDE in "
                       f"{ahead} of 24 rows", shown="p = 0.0291, 0.0388, 0.4223; times 3, 2, 1")
-    on.corrected.prove(ordered[1] < Fraction(5, 100) < ordered[2] == p["iVAE", "VaDE"] and min(holm) > Fraction(5, 100),
-                       f"single p-values {', '.join(f'{float(v):.4f}' for v in ordered)}")
+    on.printed.prove(ordered[1] < Fraction(5, 100) < ordered[2] == p["iVAE", "VaDE"],
+                     f"single p-values {', '.join(f'{float(v):.4f}' for v in ordered)}")
 
 
 @chapter.claim("idnu.Wdir", place="section 1; section 4.1.1", kind=Kind.CLAIM,
@@ -176,17 +175,14 @@ def direction(on: Record) -> None:
                                zip(("iVAE", "VaDE"), found, strict=True)))
 
 
-@chapter.claim("idnu.09", place="Appendix D, last paragraph", kind=Kind.CLAIM,
-               statement="The MCC values of the iVAE and VaDE models of the main paper are large, often above 0.9.",
-               hypotheses=("MCC over all dimensions, as tabulated in Appendix I",),
-               correction=Correction("over all dimensions all values lie between 0.36 and 0.84"),
-               scope="the curves of the figures, which are such partial means")
+@chapter.claim("idnu.09", place="Appendix D, last paragraph (added)", kind=Kind.ADDED,
+               statement="Over all dimensions, as tabulated, every MCC of iVAE and VaDE lies between 0.36 and 0.84: "
+                         "the values often above 0.9 that Appendix D recalls can only be means over part of the "
+                         "dimensions, in the curves of the figures.",
+               hypotheses=("Appendix I lists the models of the main paper",),
+               scope="the curves of the figures themselves")
 def no_value_above(on: Record) -> None:
     """The 48 values."""
     values = [Fraction(v) for v in (*TABLE_I5.first, *TABLE_I5.second)]
-    above = sum(v > Fraction(9, 10) for v in values)
-    on.printed.refute(above == 0 and len(values) == 48,
-                      f"{above} of {len(values)} values exceed 0.9; the largest is {float(max(values))}",
-                      shown="Table I.5: the largest iVAE value is 0.8390, the largest VaDE value 0.8116")
-    on.corrected.prove(Fraction(36, 100) < min(values) <= max(values) < Fraction(84, 100),
-                       f"largest {float(max(values))}, smallest {float(min(values))}, {len(values)} values")
+    on.printed.prove(len(values) == 48 and Fraction(36, 100) < min(values) <= max(values) < Fraction(84, 100),
+                     f"largest {float(max(values))}, smallest {float(min(values))}, {len(values)} values")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.ivae.pairs import SLOPES, weak_identifiability
-from ident_theory.claims.ivae.rational import (
+from ident_theory.claims.matrices import (
     Row,
     degenerate_matrices,
-    invertible,
+    invertible_matrices,
     matrices,
     product,
     rank,
@@ -38,6 +38,7 @@ class Triple:
     first: tuple[Row | None, ...]
     second: tuple[Row | None, ...]
     third: tuple[Row | None, ...]
+    any_matrix: bool = False  #: whether the relation admits singular matrices A
 
     @property
     def members(self) -> tuple[tuple[Row | None, ...], ...]:
@@ -66,7 +67,7 @@ def _triples(draw: st.DrawFn, dropped: frozenset[str]) -> Triple:
     members = [first]
     for _ in range(2):
         previous = members[-1]
-        matrix = draw(invertible(size) if INVERTIBLE not in dropped else degenerate_matrices(size, size))
+        matrix = draw(invertible_matrices(size) if INVERTIBLE not in dropped else degenerate_matrices(size, size))
         shift = draw(matrices(1, size))[0]
         members.append(draw(st.sampled_from([tuple(
             tuple(a + b for a, b in zip(row, shift, strict=True)) for row in product(previous, transpose(matrix))),
@@ -75,13 +76,13 @@ def _triples(draw: st.DrawFn, dropped: frozenset[str]) -> Triple:
     for member in members:
         hidden = draw(st.sets(st.integers(0, count - 1))) if IMAGE in dropped else set()
         shown.append(tuple(None if i in hidden else row for i, row in enumerate(member)))
-    return Triple(*shown)
+    return Triple(shown[0], shown[1], shown[2], INVERTIBLE in dropped)
 
 
 def equivalence_laws() -> Universal[Triple]:
     """The relation of eq. 12 on finite sets of points."""
-    def law(any_matrix: bool, triple: Triple) -> bool:
-        first, second, third = triple.members
+    def laws(triple: Triple) -> bool:
+        any_matrix, (first, second, third) = triple.any_matrix, triple.members
         reflexive = all(related(member, member, any_matrix) for member in triple.members)
         symmetric = all(related(p, q, any_matrix) == related(q, p, any_matrix)
                         for p in triple.members for q in triple.members)
@@ -90,16 +91,9 @@ def equivalence_laws() -> Universal[Triple]:
         return reflexive and symmetric and transitive
 
     return Universal(
-        "the relation is reflexive, symmetric and transitive", _triples, lambda triple: law(False, triple),
-        {IMAGE: lambda triple: all(row is not None for member in triple.members for row in member)}, (IMAGE,))
-
-
-def any_matrix_laws() -> Universal[Triple]:
-    """The same relation with any square A: not symmetric."""
-    return Universal("with a singular A allowed the relation is symmetric as well",
-                     lambda dropped: _triples(frozenset({INVERTIBLE})),
-                     lambda triple: related(triple.first, triple.second, True)
-                     == related(triple.second, triple.first, True))
+        "the relation is reflexive, symmetric and transitive", _triples, laws,
+        {IMAGE: lambda triple: all(row is not None for member in triple.members for row in member),
+         INVERTIBLE: lambda triple: not triple.any_matrix}, (IMAGE, INVERTIBLE))
 
 
 @chapter.claim(
@@ -126,7 +120,7 @@ def identifiability(on: Record) -> None:
         "with T' = log((1 + g)/(1 - g)), g = z/(2 (1 + z^2)) and p the half-half mixture. Both have the law p of x, "
         f"and exp T'(1) = {ratio[0]}, exp T'(2) = {ratio[1]} exclude an affine relation; L = 2 and L' = 1 are "
         "invertible, and only p(x|u) tells them apart")
-    on.corrected.search(cases=60, without=(SLOPES,))
+    on.corrected.search(cases=20, without=(SLOPES,))
 
 
 @chapter.claim(
@@ -145,7 +139,7 @@ def equivalence_relation(on: Record) -> None:
         and sympy.expand((a2 * a1) * (a1 ** -1 * a2 ** -1)) == 1,
         "with matrices as non-commuting symbols: A = I, c = 0 is reflexive; T' = A^-1 T - A^-1 c; composition gives "
         "A_2 A_1 and A_2 c_1 + c_2, and A_1^-1 A_2^-1 inverts the product")
-    on.printed.search(cases=150)
+    on.printed.search(cases=80)
 
 
 @chapter.claim(
@@ -153,13 +147,10 @@ def equivalence_relation(on: Record) -> None:
     hypotheses=("A may be singular",),
     statement="Without invertibility of A the relation of eq. 12 is not symmetric.")
 def singular_maps_are_not_symmetric(on: Record) -> None:
-    found = any_matrix_laws().search(cases=60)
     constant = (Fraction(1),), (Fraction(1),)
     moving = (Fraction(0),), (Fraction(1),)
-    on.printed.prove(found.counterexample is not None and related(constant, moving, True)
-                     and not related(moving, constant, True),
-                     f"T constant and T' = z on two points: T = 0 T' + 1, but T' is no function of T; the search finds "
-                     f"{found.counterexample}")
+    on.printed.prove(related(constant, moving, True) and not related(moving, constant, True),
+                     "T = 1 and T' = z, on two points: T = 0 T' + 1, but T' is no function of T")
 
 
 @chapter.claim(
@@ -180,7 +171,7 @@ def affine_not_linear(on: Record) -> None:
     on.printed.refute(not related(printed, tuple(rows)) and related(tuple(rows), tuple(rows)),
                       "n = 2, k = 1, the true parameters recovered: (z_2, z_2), as the index n has it, is no "
                       "invertible affine image of (z_1, z_2)")
-    on.corrected.search(cases=60, without=(SLOPES,))
+    on.corrected.search(cases=20, without=(SLOPES,))
 
 
 def related_linearly(pairs: list[tuple[Fraction, Fraction]]) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
-from ident_theory.claims.ivae.rational import SMALL, Matrix, determinant, matrices, rank, transpose
+from ident_theory.claims.matrices import SMALL, Matrix, determinant, matrices, rank, transpose
 from ident_theory.claims.papers import IVAE
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
@@ -203,15 +203,15 @@ def random_parameters(on: Record) -> None:
     finite = [(Fraction(0),), (Fraction(1),)]
     on.printed.refute(rank([tuple(a - b for a, b in zip(row, finite[0], strict=True)) for row in finite]) == 1
                       and sympy.FiniteSet(0, 1).measure == 0,
-                      "with finitely many conditions h(U) = {0, 1} is a null set of R, yet L = 1 is invertible: the "
-                      "criterion never applies to an experiment, spanning does")
+                      "two conditions with lambda = 0, 1: with finitely many conditions h(U) is finite, so it is a "
+                      "null set however lambda is drawn, and never outside all of them; yet L = 1 is invertible")
     for size in (1, 2, 3):
         table = sympy.Matrix(size + 1, size, sympy.symbols(f"l:{size * (size + 1)}"))
         bordered = sympy.ones(size + 1, 1).row_join(table).det()
         on.corrected.support(sympy.Poly(bordered, *table).is_zero is False,
                              f"det L is a polynomial in the parameters that is not zero for nk = {size}, so its zeros "
                              "are a null set", cases=1, evidence=Evidence.EXACT)
-    on.corrected.search(cases=100)
+    on.corrected.search(cases=60)
     on.corrected.search(spans_hold_against_toolkit(), cases=100)
 
 
@@ -237,6 +237,6 @@ def normal_l(on: Record) -> None:
                          for table in (only_means, only_variances)),
                      "one of the two parameters of a latent is an affine function of the other when its variance, or "
                      "its mean, is constant, so each latent adds at most 1 to the rank")
-    on.printed.search(cases=100)
+    on.printed.search(cases=60)
     on.printed.search(lines(), cases=100)
     on.printed.search(rank_bounds(), cases=60)

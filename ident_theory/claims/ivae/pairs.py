@@ -11,24 +11,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from ident_theory.claims.ivae.rational import (
+from ident_theory.claims.matrices import (
     Matrix,
     Row,
+    combination,
     degenerate_matrices,
     determinant,
     identity,
-    invertible,
+    invertible_matrices,
     matrices,
     product,
     rank,
+    row_basis,
     same_row_space,
-    solve,
-    span_basis,
 )
 from ident_theory.claims.universal import Universal
 
@@ -48,9 +49,14 @@ def basis(z: Fraction) -> Row:
 _VALUES = {z: basis(z) for z in GRID}
 
 
-def values(coefficients: Sequence[Fraction], z: Fraction) -> Fraction:
+@lru_cache(maxsize=4096)
+def _on_grid(coefficients: Row) -> dict[Fraction, Fraction]:
+    return {z: sum((a * b for a, b in zip(coefficients, _VALUES[z], strict=True) if a), Fraction(0)) for z in GRID}
+
+
+def values(coefficients: Row, z: Fraction) -> Fraction:
     """Value of one statistic at a point of the grid."""
-    return sum((a * b for a, b in zip(coefficients, _VALUES[z], strict=True) if a), Fraction(0))
+    return _on_grid(coefficients)[z]
 
 
 def combined(weights: Sequence[Fraction], block: Matrix) -> Row:
@@ -204,15 +210,19 @@ def _solved(pair: Pair) -> tuple[Matrix, ...]:
             target = [values(own, z) - values(own, points[0]) for z in points]
             columns = [[values(row, pair.signs[i] * z) - values(row, pair.signs[i] * points[0]) for z in points]
                        for row in pair.second[i]]
-            rows.append(solve(columns, target) or (Fraction(0),) * pair.k)
+            rows.append(combination(columns, target) or (Fraction(0),) * pair.k)
         tables.append(tuple(rows))
     return tuple(tables)
 
 
+#: Numbers of latents and of statistics.
+SIZES = ((1, 1), (1, 2), (2, 1), (1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
+
+
 @st.composite
-def pairs(draw: st.DrawFn, dropped: frozenset[str]) -> Pair:
+def pairs(draw: st.DrawFn, dropped: frozenset[str], sizes: tuple[tuple[int, int], ...] = SIZES) -> Pair:
     """Pairs of models, most with equal laws; degenerate statistics, parameters and base densities are common."""
-    n, k = draw(st.sampled_from([(1, 1), (1, 2), (2, 1), (1, 2), (2, 1), (2, 2), (3, 1)]))
+    n, k = draw(st.sampled_from(sizes))
     small = st.integers(-1, 2).map(Fraction)
     loose = MINIMAL in dropped
     first = tuple(draw(degenerate_matrices(k, 4) if loose else matrices(k, 4, small)) for _ in range(n))
@@ -230,11 +240,11 @@ def pairs(draw: st.DrawFn, dropped: frozenset[str]) -> Pair:
         own: Matrix = tuple(_flipped(row, s) for row in first[j])
         way = draw(st.sampled_from(["image", "span", "free"]))
         if way == "image":
-            own = product(draw(invertible(k)), own)
+            own = product(draw(invertible_matrices(k)), own)
         elif way == "span":
             # Nothing but what the conditions distinguish, filled up with anything.
             weights = [_minus(table[j], natural[0][j]) for table in natural]
-            kept = span_basis(product(tuple(weights), own))[:k]
+            kept = row_basis(product(tuple(weights), own))[:k]
             own = (*kept, *draw(matrices(k - len(kept), 4, small)))
         else:
             own = draw(matrices(k, 4, small))

@@ -9,12 +9,12 @@ import sympy
 from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Kind
-from ident_theory.claims.ivae.rational import (
+from ident_theory.claims.matrices import (
     Matrix,
     Row,
     degenerate_matrices,
     inverse,
-    invertible,
+    invertible_matrices,
     matrices,
     product,
     rank,
@@ -92,7 +92,7 @@ def posteriors_agree() -> Universal[Posteriors]:
     @st.composite
     def cases(draw: st.DrawFn, dropped: frozenset[str]) -> Posteriors:
         n, d = draw(st.sampled_from([(1, 1), (1, 2), (2, 2), (2, 3), (2, 1)]))
-        decoder, change = draw(degenerate_matrices(d, n)), draw(invertible(n))
+        decoder, change = draw(degenerate_matrices(d, n)), draw(invertible_matrices(n))
         mean, shift = (draw(matrices(1, n))[0] for _ in range(2))
         variance = tuple(tuple(v if i == j else Fraction(0) for j in range(n)) for i, v in enumerate(
             draw(st.lists(st.sampled_from([Fraction(1), Fraction(2), Fraction(1, 3)]), min_size=n, max_size=n))))

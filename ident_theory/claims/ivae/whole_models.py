@@ -9,12 +9,12 @@ from itertools import product as choices
 
 from hypothesis import strategies as st
 
-from ident_theory.claims.ivae.rational import (
+from ident_theory.claims.matrices import (
     SMALL,
     Matrix,
     Row,
     inverse,
-    invertible,
+    invertible_matrices,
     is_monomial,
     product,
     rank,
@@ -115,7 +115,7 @@ def _cases(draw: st.DrawFn, dropped: frozenset[str], families: tuple[str, ...] =
         row = [(Fraction(0) if family == "normal_variance" else draw(SMALL),
                 Fraction(1) if family == "normal_mean" else draw(variances)) for _ in range(n)]
         tables.append(tuple((m, row[0][1]) if common else (m, v) for m, v in row))
-    matrix, shift = draw(invertible(n)), tuple(draw(SMALL) for _ in range(n))
+    matrix, shift = draw(invertible_matrices(n)), tuple(draw(SMALL) for _ in range(n))
     first = Side(family, tuple(tables), matrix, shift)
     # z = change z' + offset; variances stay diagonal for scaled permutations, and for turns of equal variances.
     spherical = all(len({v for _, v in table}) == 1 for table in tables)
@@ -136,7 +136,7 @@ def _cases(draw: st.DrawFn, dropped: frozenset[str], families: tuple[str, ...] =
     second = Side(family, tuple(other), product(matrix, change),
                   tuple(a + b[0] for a, b in zip(shift, moved, strict=True)))
     if EQUAL in dropped and draw(st.booleans()):
-        second = Side(family, tuple(tables), draw(invertible(n)), shift)
+        second = Side(family, tuple(tables), draw(invertible_matrices(n)), shift)
     return TwoModels(first, second)
 
 

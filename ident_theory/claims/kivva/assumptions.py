@@ -17,15 +17,16 @@ from scipy import special
 from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.kivva.hierarchy_pairs import HYPOTHESES, Pair, equal_laws, line_pairs, mixed_pairs
 from ident_theory.claims.kivva.hierarchy_relations import affinely_related, decoder_follows
-from ident_theory.claims.kivva.hierarchy_statements import both, same_decoder, same_latent, theorem
+from ident_theory.claims.kivva.hierarchy_statements import both, refute_without, same_decoder, same_latent, theorem
 from ident_theory.claims.kivva.injectivity import holds, line_maps, show
-from ident_theory.claims.kivva.injectivity_infinite import PLATEAUS, crowded_ball, value
+from ident_theory.claims.kivva.injectivity_infinite import crowded_ball, signed_at, value
 from ident_theory.claims.kivva.injectivity_lines import is_observably_injective, pieces_of
 from ident_theory.claims.kivva.injectivity_plane import value as network_value
 from ident_theory.claims.papers import KIVVA
 from ident_theory.claims.record import Record
 from ident_theory.claims.shown import show_models
 from ident_theory.claims.universal import Universal
+from ident_theory.conditions.decoder import decoder_findings
 from ident_theory.conditions.l_matrix import l_matrix_finding
 from ident_theory.conditions.lattice import Equivalence
 from ident_theory.conditions.relation import equivalence
@@ -41,6 +42,7 @@ from ident_theory.models import (
     GaussianNoise,
     Model,
     PiecewiseAffineMap,
+    ReLUNetwork,
 )
 from ident_theory.numerics import Evidence, Status
 from ident_theory.testing.strategies import gaussian_mixtures, piecewise_maps
@@ -53,15 +55,16 @@ IDENTITY = PiecewiseAffineMap([], [1], [0])
 
 
 def _definite() -> Universal[Pair]:
-    return theorem("equal laws under continuous injective decoders: one affine map carries P(Z) to P(Z')",
-                   ("known noise", DEFINITE, "injective", "continuous"), same_latent, (DEFINITE,),
-                   cases=lambda dropped: line_pairs(dropped))
+    assumed = ("known noise", DEFINITE, "injective", "continuous")
+    return theorem("equal laws under continuous injective decoders: one affine map carries P(Z) and the decoder",
+                   assumed, both(same_latent, same_decoder), assumed, cases=lambda dropped: line_pairs(dropped))
 
 
 @chapter.claim(
     "kivva.p1", place="Sec. 2 (P1)", kind=Kind.DEFINITION,
-    statement="P1: the prior is a finite Gaussian mixture with positive weights, degenerate covariances allowed. With "
-              "an injective continuous f it is determined up to an affine map.",
+    statement="P1: the prior is a finite Gaussian mixture with positive weights, singular covariances allowed. With an "
+              "injective continuous f, prior and f are determined up to an affine map.",
+    hypotheses=("\"possibly degenerate\" means singular covariances, zero included",),
     correction=Correction("Every covariance is positive definite.", ("positive definite covariances",)),
     universal=_definite)
 def gaussian_mixture_prior(on: Record) -> None:
@@ -75,7 +78,18 @@ def gaussian_mixture_prior(on: Record) -> None:
         and HYPOTHESES["continuous"](pair) and affinely_related(*pair.priors) is False,
         "point masses at 0, 1, 3 under z and at 0, 1, 2 under a map with slopes 1 and 2: one law of X, gaps in ratio "
         "1:2 and 1:1", shown=show_models(first=first, second=second))
-    on.printed.search(without=(DEFINITE,))
+    axis = GaussianMixture([1], [[0, 0]], [[1, 0]])
+    networks = [ReLUNetwork([[[1, 0], [-1, 0], [0, 1], [0, -1]], [[1, -1, 0, 0], [0, 0, 1, below]]], [[0] * 4, [0, 0]])
+                for below in (-1, -2)]
+    at = [[network_value(f, [Fraction(0), Fraction(y)])[1] for y in (-1, 0, 1)] for f in networks]
+    plain, bent = (Model(axis, f) for f in networks)
+    on.printed.refute(
+        at == [[-1, 0, 1], [-2, 0, 1]] and equal_in_law(plain, bent).status is Status.HOLDS
+        and all(decoder_findings(f)["F4"].status is Status.HOLDS for f in networks),
+        "one component on the first axis of the plane, variances (1, 0): networks that compute (x, y) and (x, y) for "
+        "y >= 0, (x, 2y) for y < 0 give one law of X, and only the first is affine",
+        shown=show_models(first=plain, second=bent))
+    refute_without(on, DEFINITE)
     on.corrected.search(cases=100)
 
 
@@ -127,14 +141,14 @@ def _cells() -> Universal[Any]:
     correction=Correction("Finitely many closed full-dimensional polyhedral pieces, as networks have.",
                           ("finitely many pieces",)), universal=_finite)
 def piecewise_affine_decoder(on: Record) -> None:
-    places = [Fraction(k) + Fraction(1, 3) for k in range(len(PLATEAUS))]
-    pairs = [(z, -q) for z, q in zip(places, PLATEAUS, strict=True)]
+    places = [Fraction(k) + Fraction(j, 3) for k in range(200) for j in range(3)]
     on.printed.refute(
-        all(value(z) == value(w) == w for z, w in pairs) and all(
-            crowded_ball(w, Fraction(1, 1000)) for _, w in pairs),
-        "f(z) = z for z < 0 and f = -q_k on [k, k + 1) with the positive rationals q_k: values with several preimages "
-        f"are countable, hence null, but there is one within 1/1000 of each of {len(pairs)} values (and within any "
-        "radius, by inverting the enumeration), so f is observably and not weakly injective")
+        all(value(z) == signed_at(int(z)) for z in places) and all(
+            crowded_ball(value(z), Fraction(1, 1000)) for z in places[::3])
+        and all(crowded_ball(Fraction(k, 9), Fraction(1, 100)) for k in range(-30, 31)),
+        "f(z) = z for z < 0 and f = r_k on [k, k + 1) with all rationals r_k: values with several preimages are "
+        f"countable, hence null, but there is one within 1/1000 of each of {len(places) // 3} values (and in any ball "
+        "of the line, by inverting the enumeration), so f is observably and not weakly injective")
     on.corrected.search(cases=80)
     on.corrected.search(_cells(), cases=60)
 
@@ -297,16 +311,16 @@ def _deconvolution() -> Universal[tuple[Model, Model]]:
                           "function, and that of the noise is not zero near 0.",
                           ("P1 and F1 with finitely many pieces",)), universal=_deconvolution)
 def noise_can_be_removed(on: Record) -> None:
-    t, n = sympy.Symbol("t", real=True), range(4)
-    # Fourier coefficients of 1 - |t| on [-1, 1], continued with period 2; the sum of 1/k^2 over odd k is 3/4 zeta(2).
-    cosines = [sympy.integrate((1 - t) * sympy.cos(k * sympy.pi * t), (t, 0, 1)) * (1 if k == 0 else 2) for k in n]
-    masses = [sympy.Rational(1, 2) if k == 0 else 4 / (sympy.pi * k)**2 * (k % 2) for k in n]
-    total = masses[0] + masses[1] * sympy.Rational(3, 4) * sympy.zeta(2)
+    t, k = sympy.Symbol("t", real=True), sympy.Symbol("k", integer=True, positive=True)
+    # Fourier coefficients of 1 - |t| on [-1, 1], continued with period 2, for 0, even and odd multiples of pi.
+    constant = sympy.integrate(1 - t, (t, 0, 1))
+    even, odd = (2 * sympy.integrate((1 - t) * sympy.cos(j * sympy.pi * t), (t, 0, 1)) for j in (2 * k, 2 * k - 1))
+    total = constant + sympy.summation(sympy.simplify(odd), (k, 1, sympy.oo))
     at = sympy.Rational(3, 2)
     periodic, triangle = 1 - abs(at - 2), sympy.Max(0, 1 - abs(at))
     on.printed.refute(
-        sympy.simplify(total - 1) == 0 and all(sympy.simplify(c - w) == 0 for c, w in zip(cosines, masses, strict=True))
-        and periodic != triangle,
+        constant == sympy.Rational(1, 2) and sympy.simplify(even) == 0 and sympy.simplify(total - 1) == 0
+        and sympy.simplify(odd - 4 / (sympy.pi * (2 * k - 1))**2) == 0 and periodic != triangle,
         "f = id, noise with characteristic function max(0, 1 - |t|): the law with that same characteristic function, "
         "and the one on 0 and the odd multiples of pi with masses 1/2 and 2/(pi k)^2, whose characteristic function is "
         f"the triangle continued with period 2, agree on [-1, 1] and differ at t = 3/2 ({triangle} and {periodic})")
@@ -333,7 +347,8 @@ def the_noise_scale_is_known(on: Record) -> None:
 
 @chapter.claim(
     "kivva.sec2.ivaeJ", place="Sec. 2, comparison with iVAE", kind=Kind.CLAIM,
-    statement="iVAE asks for at least m + 1 states of the auxiliary variable.",
+    statement="iVAE's condition on the number of states of the auxiliary variable is J >= m + 1.",
+    hypotheses=("read as the whole condition; as a bound from below it is true",),
     correction=Correction("At least m t + 1 states, t the number of sufficient statistics of each latent.",
                           notational=True))
 def states_that_ivae_asks_for(on: Record) -> None:

@@ -11,7 +11,7 @@ from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.kivva.hidden_variables_tables import Law, Table, show, tables
 from ident_theory.claims.kivva.hierarchy_pairs import HYPOTHESES, Pair, line_pairs
 from ident_theory.claims.kivva.hierarchy_plane import lifted, plane_pairs
-from ident_theory.claims.kivva.hierarchy_statements import both, same_decoder, same_joint, theorem
+from ident_theory.claims.kivva.hierarchy_statements import both, refute_without, same_decoder, same_joint, theorem
 from ident_theory.claims.kivva.injectivity_lines import as_network
 from ident_theory.claims.papers import KIVVA
 from ident_theory.claims.record import Record
@@ -74,7 +74,7 @@ def corollary_a() -> Universal[Pair]:
     """Corollary 3.1(a), corrected."""
     assumed = (NOISE, DEFINITE, REDUCED, "injective")
     return theorem("injective networks: one affine map carries P(U, Z) and f", assumed, both(same_joint, same_decoder),
-                   (DEFINITE, REDUCED, "injective"), cases=_networks)
+                   assumed, cases=_networks)
 
 
 def corollary_b() -> Universal[Pair]:
@@ -97,7 +97,7 @@ def injective_networks(on: Record) -> None:
                       and HYPOTHESES["injective"](Pair(*pair)),
                       "weights (1/2, 1/2) and (.3, .7) on two equal components, under a network that computes z: one "
                       "law of X, different P(U)", shown=show_models(first=pair[0], second=pair[1]))
-    on.printed.search(without=(DEFINITE,))
+    refute_without(on, DEFINITE)
     on.corrected.search(cases=60)
 
 
@@ -108,6 +108,5 @@ def injective_networks(on: Record) -> None:
     correction=Correction("The same for distinct components with positive definite covariances, known noise, and F2 "
                           "with x_0 in the image.", LACKING), universal=corollary_b)
 def weakly_injective_networks(on: Record) -> None:
-    for name in (REDUCED, DEFINITE, NOISE):
-        on.printed.search(without=(name,))
+    refute_without(on, REDUCED, DEFINITE, NOISE)
     on.corrected.search(cases=80)

@@ -8,14 +8,13 @@ from itertools import pairwise
 from math import comb, factorial
 
 import numpy as np
-from scipy.optimize import minimize
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.papers import KIVVA
 from ident_theory.claims.record import Record
+from ident_theory.metrics.affine import affine_distance, l2_distance
 from ident_theory.models import AffineChange, GaussianMixture
 from ident_theory.numerics import Evidence
-from ident_theory.recovery.alignment_l2 import Loss, parts_of
 
 chapter = Chapter(KIVVA)
 
@@ -41,6 +40,10 @@ MNIST: dict[tuple[str, str, str], tuple[Reported, Reported]] = {
 
 #: Widths of the decoders of J.3.3; the observations are images of 28 x 28 points.
 DECODERS = {"Arch1": (5, 500, 500, 784), "Arch2": (5, 512, 256, 784), "Arch3": (5, 128, 128, 784)}
+
+
+#: Standard deviation by which the means of a copy are moved, so that it is none.
+MOVED = 0.002
 
 
 def rounded_range(text: str) -> tuple[Fraction, Fraction]:
@@ -166,49 +169,49 @@ def section_4_quotes_table_3(on: Record) -> None:
 
 
 @chapter.claim(
-    "kivva.j33.arch", place="App. J.3.3", kind=Kind.CLAIM,
-    statement="The decoders of the three architectures, 5-500-500-n, 5-512-256-n and 5-128-128-n, satisfy the width "
-              "condition of Appendix H, which the theory asks for.",
-    hypotheses=("n = 784",),
-    correction=Correction("The first and the third do; the second narrows from 512 to 256.",
-                          hypotheses=("Arch1 or Arch3, with leaky ReLU",)))
+    "kivva.j33.arch", place="App. J.3.3", kind=Kind.ADDED,
+    statement="Of the decoders of the three architectures, 5-500-500-n, 5-512-256-n and 5-128-128-n, the first and the "
+              "third satisfy the width condition of Appendix H; the second narrows from 512 to 256.",
+    hypotheses=("n = 784",))
 def architectures_of_the_real_data(on: Record) -> None:
     growing = {name: is_growing(widths) for name, widths in DECODERS.items()}
     doubling = [name for name, widths in DECODERS.items() if all(2 * a <= b for a, b in pairwise(widths[:-1]))]
-    on.printed.refute(not growing["Arch2"], f"widths {DECODERS['Arch2']} of Arch2 decrease")
-    on.corrected.prove([name for name, grows in growing.items() if grows] == ["Arch1", "Arch3"] and not doubling,
-                       "Arch1 and Arch3; no decoder doubles its width at every hidden layer, so with ReLU no "
-                       "layer-wise condition gives injectivity")
+    on.printed.prove([name for name, grows in growing.items() if grows] == ["Arch1", "Arch3"] and not doubling,
+                     "Arch1 and Arch3; no decoder doubles its width at every hidden layer, as kivva.H.repair2.width "
+                     "asks for with ReLU")
 
 
 @chapter.claim(
-    "kivva.j33.infeasible", place="App. J.3.3 and section 4", kind=Kind.CLAIM,
+    "kivva.j33.infeasible", slow=True, place="App. J.3.3 and section 4", kind=Kind.CLAIM,
     statement="With 25 components dist_Aff,L2 cannot be computed.",
     hypotheses=("latents of dimension 5",),
-    correction=Correction("Trying all 25! permutations is out of reach; the closed form with its gradient can be "
-                          "minimised from a good start within some hundred evaluations.",
-                          hypotheses=("a start near the alignment",)))
+    correction=Correction("Trying all 25! permutations is out of reach; minimising the closed form with its gradient "
+                          "is not, from matchings of small residuals. What it finds is an upper bound, which is exact "
+                          "where it is zero.", hypotheses=("the permutations are not tried one by one",)),
+    scope="affine copies and copies with moved means; no minimum other than zero is certified")
 def loss_of_25_components(on: Record) -> None:
     rng = np.random.default_rng(0)
     m, count = 5, 25
     roots = rng.normal(size=(count, m, m)) / 2
     p = GaussianMixture([Fraction(1, count)] * count, 3 * rng.normal(size=(count, m)),
                         roots @ roots.transpose(0, 2, 1) + 0.2 * np.eye(m))
-    change = AffineChange(np.eye(m) + 0.3 * rng.normal(size=(m, m)), rng.normal(size=m))
-    loss = Loss(parts_of(p), parts_of(change.carry(p)))
-    start = np.concatenate([(change.matrix + 0.1 * rng.normal(size=(m, m))).ravel(),
-                            change.shift + 0.1 * rng.normal(size=m)])
-
-    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, by_matrix, by_shift = loss(x[:m * m].reshape(m, m), x[m * m:])
-        return value, np.concatenate([by_matrix.ravel(), by_shift])
-
-    before = float(np.sqrt(objective(start)[0]))
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 400, "ftol": 0, "gtol": 1e-9})
-    after = float(np.sqrt(max(found.fun, 0.0)))
-    on.printed.refute(before > 0.3 and after < 1e-4 and loss.evaluations < 500,
-                      f"25 components in five dimensions: from {before:.2f} to {after:.1e} in {loss.evaluations} "
-                      "evaluations with gradient, where 0 is the minimum", shown="an affine copy of a random mixture, "
-                      "start perturbed by 0.1", evidence=Evidence.NUMERICAL)
-    on.corrected.support(factorial(count) > 10**25 and after < 1e-4, f"25! = {factorial(count):.1e} permutations "
-                         f"against {loss.evaluations} evaluations", cases=1)
+    copy = AffineChange(np.eye(m) + 0.3 * rng.normal(size=(m, m)), rng.normal(size=m)).carry(p)
+    order = rng.permutation(count)
+    found, values = [], []
+    for size in (0.0, MOVED):
+        q = GaussianMixture(p.weights_exact, copy.means[order] + size * rng.normal(size=(count, m)),
+                            copy.covariances[order])
+        found.append(affine_distance(p, q, restarts=0))
+        change = found[-1].change
+        values.append(l2_distance(change.carry(p), q))
+    most = max(item.n_evaluations for item in found)
+    on.printed.refute(float(found[0]) < 1e-6 and values[0] < 1e-6 and most < 10_000,
+                      f"25 components in five dimensions and an affine copy with its components in another order: "
+                      f"{float(found[0]):.0e} after {found[0].n_evaluations} evaluations with gradient, where 0 is the "
+                      "minimum", shown="an affine copy of a random mixture, components exchanged",
+                      evidence=Evidence.NUMERICAL)
+    on.corrected.support(factorial(count) > 10**25 and values[1] < 0.1 and abs(values[1] - float(found[1])) < 1e-9
+                         and most < 10_000,
+                         f"25! = {factorial(count):.1e} permutations against {most:,} evaluations; with the means "
+                         f"moved by {MOVED} the loss found is {float(found[1]):.4f}, which the map found attains",
+                         cases=2)

@@ -34,7 +34,8 @@ def _factorial(draw: st.DrawFn, dims: tuple[int, int]) -> GaussianMixture:
     m, count = draw(st.integers(*dims)), draw(st.integers(1, 3))
     variances = [[draw(st.integers(1, 3)) for _ in range(m)] for _ in range(count)]
     means = [[draw(st.integers(-1, 1)) for _ in range(m)] for _ in range(count)]
-    return GaussianMixture([Fraction(1, count)] * count, means, variances)
+    weights = [draw(st.integers(1, 3)) for _ in range(count)]
+    return GaussianMixture([Fraction(w, sum(weights)) for w in weights], means, variances)
 
 
 @st.composite
@@ -86,8 +87,9 @@ def distinct_variance_ratios(on: Record) -> None:
     q, d, e = sympy.symbols("q d e", positive=True)
     turn = sympy.Matrix([[1 - q**2, -2 * q], [2 * q, 1 - q**2]]) / (1 + q**2)
     equal = [(turn * sympy.diag(v, v) * turn.T - sympy.diag(v, v)).applyfunc(sympy.simplify) for v in (d, e)]
-    on.corrected.prove(all(residual == sympy.zeros(2, 2) for residual in equal),
-                       "without distinct ratios: with N(0, d I) and N(0, e I) every rotation keeps both covariances")
+    on.corrected.support(all(residual == sympy.zeros(2, 2) for residual in equal),
+                         "without distinct ratios: with N(0, d I) and N(0, e I) every rotation keeps both covariances",
+                         cases=1, evidence=Evidence.EXACT)
 
 
 def _neighbourhoods() -> Universal[Table]:
@@ -161,8 +163,9 @@ ANTICHAINS = ([{0}, {1}], [{0, 1}, {1, 2}], [{0}, {1, 2}], [{0}, {1}, {2}], [{0,
 def _merging() -> Universal[Table]:
     return Universal(
         "merging two hidden variables keeps P(Z), and the merged table violates (a)",
-        cases=lambda dropped: tables((2, 3), (2, 3)) if dropped else tables(edges=st.sampled_from(ANTICHAINS)),
-        hypotheses={"(a)": lambda table: table.satisfies_a, "(c)": lambda table: table.satisfies_c},
+        cases=lambda dropped: tables((2, 3), (2, 3), clashes=True) if dropped else st.one_of(
+            tables(edges=st.sampled_from(ANTICHAINS)), tables(edges=st.sampled_from(ANTICHAINS), clashes=True)),
+        hypotheses={"(c)": lambda table: table.satisfies_c},
         conclusion=lambda table: all(
             (one := table.merged(i, j)).mixture == table.mixture and not one.satisfies_a
             for i, j in combinations(range(table.k), 2)), needed=("(c)",), show=show)
@@ -183,9 +186,9 @@ def maximality_is_void(on: Record) -> None:
         "equal laws of (U', Z, X) and (U, Z, X) have equal dimensions, so (b) never excludes anything",
         shown=show(merged))
     more = [with_coin(COINS), with_coin(with_coin(COINS))]
-    on.corrected.prove(all(t.mixture == COINS.mixture for t in more) and [t.k for t in more] == [3, 4],
-                       "with U left out of the comparison nothing satisfies (b): a coin that nothing reads can be "
-                       "added again and again")
+    on.corrected.support(all(t.mixture == COINS.mixture for t in more) and [t.k for t in more] == [3, 4],
+                         "with U left out of the comparison this table does not satisfy (b), and no other would: a "
+                         "coin that nothing reads can be added again and again", cases=2, evidence=Evidence.EXACT)
     on.corrected.search(cases=100)
 
 
@@ -200,11 +203,13 @@ def _nested() -> Universal[Table]:
         "with one neighbourhood inside another, turning the states of the inner variable round in one state of the "
         "outer gives another P(U, Z) with the same P(Z), neighbourhoods and (a)",
         cases=lambda dropped: tables(edges=st.sampled_from(
-            [[{0}, {1}], [{0, 1}, {1, 2}], [{0}, {1, 2}]] if dropped else [[{0}, {0, 1}], [{0, 1}, {0, 1}],
-                                                                          [{1}, {0, 1, 2}], [{0}, {0}]])),
+            [[{0}, {1}], [{0, 1}, {1, 2}], [{0}, {1, 2}]] if "nested" in dropped else [[set(), {0}], [set(), {0, 1}]]
+            if "every variable acts" in dropped else [[{0}, {0, 1}], [{0, 1}, {0, 1}], [{1}, {0, 1, 2}], [{0}, {0}]]),
+            zeros="positivity" in dropped, clashes="(a)" in dropped),
         hypotheses={"nested": lambda table: not table.satisfies_c, "(a)": lambda table: table.satisfies_a,
-                    "positivity": lambda table: table.is_positive},
-        conclusion=lost, needed=("nested",), show=show)
+                    "positivity": lambda table: table.is_positive,
+                    "every variable acts": lambda table: table.all_act},
+        conclusion=lost, needed=("nested", "(a)", "positivity", "every variable acts"), show=show)
 
 
 def _inner_outer(table: Table) -> tuple[int, int]:
@@ -235,7 +240,8 @@ def readings(table: Table) -> list[Table]:
     "kivva.p3.necessary", place="Sec. 3.2 after (P3), Remark 3.4", kind=Kind.CLAIM, covers=("Remark 3.4",),
     statement="If the neighbourhood of one hidden variable lies inside that of another, P(U) cannot be identified; "
               "condition P3 is necessary.",
-    correction=Correction("P(U, Z) cannot; P(U) cannot unless the table is special, as a uniform one is."),
+    correction=Correction("P(U, Z) cannot, if every hidden variable acts on some latent; P(U) cannot unless the table "
+                          "is special, as a uniform one is.", ("every hidden variable acts on some latent",)),
     universal=_nested)
 def nested_neighbourhoods(on: Record) -> None:
     uniform, lopsided = _nested_table([[1, 1], [1, 1]]), _nested_table([[4, 2], [1, 3]])
@@ -247,12 +253,12 @@ def nested_neighbourhoods(on: Record) -> None:
         "components with these neighbourhoods give the same P(U), and one variable of four states violates "
         "(a)", shown=show(uniform))
     other = lopsided.swapped(0, {1: 1})
-    on.corrected.prove(
+    on.corrected.support(
         other.mixture == lopsided.mixture and not other.same_structure(lopsided)
         and other.neighbourhoods == lopsided.neighbourhoods
         and any(not way.same_joint(uniform) for way in ways),
         "the tables ((.4, .2), (.1, .3)) and ((.4, .3), (.1, .2)) give one P(Z) and differ by more than names; with "
-        "the uniform table P(U, Z) is lost all the same")
+        "the uniform table P(U, Z) is lost all the same", cases=2, evidence=Evidence.EXACT)
     on.corrected.search(cases=100)
 
 
@@ -286,3 +292,68 @@ def anchors(on: Record) -> None:
     graph = latent_graph(table.prior)
     on.printed.prove(graph.status is Status.HOLDS and sorted(graph.neighbourhoods) == [(0, 1), (0, 2), (1, 2)],
                      "that system is recovered from its mixture of eight components")
+
+
+#: Two variables of two states, each seen in a coordinate of its own, with variances of distinct ratios.
+ALONE = Table((2, 2), COINS.weights, {(r, s): ((Fraction(r), Fraction(1 + r)), (Fraction(s), Fraction(1 + 2 * s)))
+                                      for r, s in product(range(2), repeat=2)})
+
+
+def _anchored() -> Universal[Table]:
+    def cases(dropped: frozenset[str]) -> st.SearchStrategy[Table]:
+        systems = [[{0, 1}, {1, 2}], [{0}, {0, 1}]] if "alone" in dropped else [
+            [{0}], [{0}, {1}], [{0, 2}, {1, 2}], [{0}, {1}, {2}], [{0, 1}, {2}]]
+        drawn = tables(edges=st.sampled_from(systems), zeros="positivity" in dropped)
+        return drawn.map(lambda table: table.merged(0, 1) if table.k == 2 else table) if "(a)" in dropped else drawn
+
+    def recovered(table: Table) -> bool:
+        graph = latent_graph(table.prior)
+        if graph.status is not Status.HOLDS or graph.table is None:
+            return False
+        found = Table(graph.states, {u: Fraction(graph.table[u]) for u in product(*map(range, graph.states))}, {})
+        return table.satisfies_c and table.same_structure(found)
+
+    return Universal(
+        "where every hidden variable has a coordinate on which it acts alone, no neighbourhood lies inside another, "
+        "and the numbers of variables and states and P(U) are recovered from P(Z)", cases=cases,
+        hypotheses={"alone": lambda table: has_anchors(tuple(table.neighbourhoods), table.m),
+                    "(a)": lambda table: table.satisfies_a, "positivity": lambda table: table.is_positive},
+        conclusion=recovered, needed=("alone", "(a)", "positivity"), show=show)
+
+
+@chapter.claim(
+    "kivva.rem3.4.sufficient", place="Remark 3.4", kind=Kind.REMARK, covers=("Remark 3.4",),
+    statement="That every hidden variable has a coordinate on which it acts alone is a stronger assumption than P3, "
+              "and sufficient to identify U.",
+    hypotheses=("P1", "P2", "every configuration of U has positive probability"),
+    correction=Correction("It is stronger than (c), and sufficient together with (a).", ("P3(a)",)),
+    universal=_anchored)
+def anchors_alone(on: Record) -> None:
+    merged = ALONE.merged(0, 1)
+    on.printed.refute(
+        all(has_anchors(tuple(t.neighbourhoods), t.m) and t.is_positive and is_factorial(t.prior)
+            and has_distinct_ratios(t.prior) for t in (ALONE, merged))
+        and ALONE.mixture == merged.mixture and (ALONE.k, merged.k) == (2, 1) and not merged.satisfies_a,
+        "two binary variables, each seen in one coordinate, and one variable of four states that acts on both: each "
+        "variable has a coordinate to itself, and P(Z) is the same; the second violates (a)", shown=show(merged))
+    on.corrected.search(cases=100)
+
+
+@chapter.claim(
+    "kivva.sec3.2.notnecessary", place="Sec. 3.2, preamble", kind=Kind.CLAIM,
+    statement="The assumptions on Z of Section 3.2 are sufficient for the stronger results, not necessary.",
+    scope="One example for P2 and one for P3(c). That P3 is called necessary further on is kivva.p3.necessary.")
+def conditions_on_the_latents_are_not_necessary(on: Record) -> None:
+    variances = [[1, 1, 1], [1, 1, 2], [1, 2, 2]]
+    prior = GaussianMixture(["1/2", "1/4", "1/4"], [[0, 0, 0]] * 3, variances)
+    on.printed.prove(
+        is_factorial(prior) and not has_distinct_ratios(prior) and sympy.Matrix(variances).rank() == 3
+        and _unmixes(prior),
+        "variances (1, 1, 1), (1, 1, 2), (1, 2, 2): no two states have three distinct ratios. The squares of the "
+        "coordinates are combinations of the three quadratic forms, so if A makes all covariances diagonal again, no "
+        "two rows of A share a coordinate: A is order and factors, without P2")
+    uniform = _nested_table([[1, 1], [1, 1]])
+    on.printed.prove(
+        not uniform.satisfies_c and all(way.same_structure(uniform) for way in readings(uniform))
+        and not uniform.merged(0, 1).satisfies_a,
+        "of a uniform table with nested neighbourhoods P(U) is determined, without (c)")

@@ -84,6 +84,7 @@ def _by_components(pair: Pair) -> bool | None:
 
 
 def _on_components() -> Universal[Pair]:
+    # Observable injectivity only makes the components cover almost everything, so dropping it gives no counterexample.
     return Universal(
         "equal laws and continuous decoders, observably injective: on each component off the closure of the points "
         "with several preimages, some affine h with h#P = P' carries one decoder to the other",
@@ -92,7 +93,7 @@ def _on_components() -> Universal[Pair]:
                                                              for f in pair.decoders),
                     **{name: HYPOTHESES[name] for name in ("continuous", "positive definite covariances",
                                                            "equal laws")}},
-        conclusion=_by_components, needed=("continuous",), show=show)
+        conclusion=_by_components, needed=("continuous", "positive definite covariances"), show=show)
 
 
 @chapter.claim(
@@ -324,7 +325,8 @@ def _as_prior(measure: Measure) -> GaussianMixture:
     statement="Weak injectivity is sufficient, not necessary: under the V with slopes -1 and 2, P = 1/4 N(-2, 1) + 3/4 "
               "N(1, 1) is determined up to an affine map among all mixtures and all maps with finitely many pieces; "
               "1/2 N(-1, 1) + 1/2 N(1, 1) is not.",
-    hypotheses=("positive definite covariances", "known noise"))
+    hypotheses=("positive definite covariances", "known noise"),
+    scope="That any other map has two preimages where the density has total weight 2 is Lemma C.5, a claim by itself.")
 def weak_injectivity_is_not_necessary(on: Record) -> None:
     v_shape = joined([0], [-1, 2])
     skew, even = (GaussianMixture(w, mu, [1, 1]) for w, mu in ((["1/4", "3/4"], [-2, 1]), (["1/2", "1/2"], [-1, 1])))

@@ -277,7 +277,7 @@ def line_pairs(dropped: frozenset[str]) -> Strategy[Pair]:
     wanted = [every[kind] for name in sorted(dropped) for kind in let_in.get(name, [])]
     # With everything assumed, what is left are affine copies; the rest must be discarded by the hypotheses.
     return st.one_of(*wanted * 4, *[every["affine"]] * 2) if wanted else st.one_of(*every.values(),
-                                                                                 *[every["affine"]] * 25)
+                                                                                 *[every["affine"]] * 8)
 
 
 def mixed_pairs() -> Strategy[Pair]:
@@ -287,5 +287,7 @@ def mixed_pairs() -> Strategy[Pair]:
 
 def turned_pairs(dropped: frozenset[str]) -> Strategy[Pair]:
     """Pairs of curves that turn a stretch of a symmetric prior round, and affine copies."""
+    if "positive definite covariances" in dropped:
+        return _atoms()
     return _turned(st.just(IDENTITY)) if "continuous" in dropped else st.one_of(
         _turned(loops()), _turned(loops()), _affine(), _turned(piecewise_maps((1, 2), (1, 3), continuous=True)))

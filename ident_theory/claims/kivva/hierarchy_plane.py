@@ -31,6 +31,9 @@ def _plane_prior(draw: st.DrawFn, kind: str = "diagonal") -> GaussianMixture:
     size = st.integers(1, 3)
     if kind == "round":
         return GaussianMixture(weights, means, [[[v, 0], [0, v]] for v in (draw(size) for _ in weights)])
+    if kind == "thin":
+        thin = st.integers(0, 2)
+        return GaussianMixture(weights, means, [[draw(thin), draw(thin)] for _ in weights])
     if kind == "tilted":
         return GaussianMixture(weights, means, [[[2, c], [c, v]] for c, v in (
             (draw(st.integers(-1, 1)), draw(size)) for _ in weights)])
@@ -64,6 +67,11 @@ def plane_pairs(dropped: frozenset[str]) -> Strategy[Pair]:
     wanted = [kind for name in sorted(dropped) for kind in let_in.get(name, [])]
     return st.one_of(*wanted * 4, *[_moved(MONOMIAL)] * 4, _moved([*MONOMIAL, *ROTATIONS, *SHEARS]),
                      _moved(SHEARS, "tilted"), _plane_fold())
+
+
+def mixed_plane_pairs() -> Strategy[Pair]:
+    """Pairs of two latents some of whose components have no variance along an axis."""
+    return _moved(MONOMIAL, "thin")
 
 
 def lifted(pairs: Strategy[Pair]) -> Strategy[Pair]:

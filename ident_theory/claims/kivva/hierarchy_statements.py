@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from ident_theory.claims.kivva.hierarchy_pairs import HYPOTHESES, Pair, Strategy, equal_laws, line_pairs, show
-from ident_theory.claims.kivva.hierarchy_plane import equivalent, lifted, plane_pairs
+from ident_theory.claims.kivva.hierarchy_pairs import (
+    HYPOTHESES,
+    Pair,
+    Strategy,
+    equal_laws,
+    line_pairs,
+    mixed_pairs,
+    show,
+)
+from ident_theory.claims.kivva.hierarchy_plane import equivalent, lifted, mixed_plane_pairs, plane_pairs
 from ident_theory.claims.kivva.hierarchy_relations import (
     affinely_related,
     decoder_follows,
     is_definite,
     monomially_related,
 )
+from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
 from ident_theory.conditions.check import check
 from ident_theory.conditions.lattice import Equivalence, Target
@@ -33,7 +43,9 @@ def theorem(statement: str, assumed: Sequence[str], conclusion: Callable[[Pair],
             return st.one_of(line_pairs(dropped), line_pairs(dropped), lifted(line_pairs(dropped)))
         # Rewritten and lifted models are rarely injective, or factorial after an affine map.
         more = [] if {"injective", "distinct ratios"} & set(assumed) else [equivalent(), lifted(line_pairs(dropped))]
-        return st.one_of(line_pairs(dropped), plane_pairs(dropped), *more)
+        if "positive definite covariances" not in assumed:
+            more += [mixed_pairs(), mixed_plane_pairs()]
+        return st.one_of(line_pairs(dropped), line_pairs(dropped), plane_pairs(dropped), *more)
 
     return Universal(statement, cases or drawn, conclusion,
                      {name: HYPOTHESES[name] for name in (*assumed, "equal laws")}, tuple(needed), show)
@@ -80,6 +92,19 @@ def both(*conclusions: Callable[[Pair], bool | None]) -> Callable[[Pair], bool |
         return False if False in found else None if None in found else True
 
     return answer
+
+
+def refute_without(on: Record, *dropped: str) -> None:
+    """The printed statement is the corrected one without these hypotheses: each alone has a counterexample.
+
+    Definition 2.1 has both models in the class, so the second decoder has to be weakly injective as well.
+    """
+    factory, weak = on.claim.universal, HYPOTHESES["weakly injective"]
+    assert factory is not None
+    universal = factory()
+    in_class = {"both in the class": lambda pair: weak(pair) and weak(Pair(pair.second, pair.first))}
+    for name in dropped:
+        on.printed.search(replace(universal, hypotheses={**universal.hypotheses, **in_class}), without=(name,))
 
 
 def checked() -> Universal[Pair]:

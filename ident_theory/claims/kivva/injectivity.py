@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from random import Random
@@ -13,12 +14,11 @@ from hypothesis import strategies as st
 from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.kivva.hierarchy_relations import affinely_related
 from ident_theory.claims.kivva.injectivity_infinite import (
-    PLATEAUS,
-    crossing_round,
     crowded_ball,
-    plateau_of,
+    is_crossed,
     segments_of_round,
     signed_at,
+    signed_place,
 )
 from ident_theory.claims.kivva.injectivity_lines import (
     Piece,
@@ -31,11 +31,13 @@ from ident_theory.claims.kivva.injectivity_lines import (
     pieces_of,
     preimages,
 )
-from ident_theory.claims.kivva.injectivity_plane import generic_preimages, rank
+from ident_theory.claims.kivva.injectivity_plane import generic_preimages, rank, value
 from ident_theory.claims.papers import KIVVA
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
 from ident_theory.conditions.decoder import decoder_findings
+from ident_theory.exact.findings import Finding
+from ident_theory.geometry.line import line_pieces
 from ident_theory.laws.equality import equal_in_law
 from ident_theory.models import GaussianMixture, Model, PiecewiseAffineMap, ReLUNetwork
 from ident_theory.numerics import Evidence, Status
@@ -82,26 +84,54 @@ def agreement(condition: str) -> Universal[Decoder]:
             pieces_of(f)), show=show)
 
 
-def _counts(f: ReLUNetwork) -> list[int]:
+def _places(f: ReLUNetwork, findings: dict[str, Finding]) -> list[list[Fraction]]:
+    """Random points, and points near those that the toolkit names."""
     rng = Random(7)
-    points = [[Fraction(rng.randint(-4000, 4000), 1009) for _ in range(f.latent_dim)] for _ in range(6)]
-    return [count for z in points if (count := generic_preimages(f, z)) is not None]
+    found = [[Fraction(rng.randint(-4000, 4000), 1009) for _ in range(f.latent_dim)] for _ in range(6)]
+    for finding in findings.values():
+        data = finding.proof.data if finding.proof is not None else {}
+        for key in ("z", "other", "point"):
+            named = [Fraction(str(v)) for v in data.get(key, [])]
+            found += [[v + Fraction(3 + j, scale) for j, v in enumerate(named)] for scale in (10**4, 10**7) if named]
+    return found
 
 
 def _fits(f: ReLUNetwork) -> bool | None:
-    """F4 and F3 forbid a second preimage in general position, and without F2 nothing may be covered once."""
-    counts = _counts(f)
-    decided = [holds(f, condition) for condition in ("F2", "F3", "F4")]
-    if not counts or None in decided:
+    """Whether preimages counted at some points are what each decision says, both ways."""
+    findings = decoder_findings(f)
+    weak, observable, injective = (findings[name].status for name in OWN)
+    counts = {generic_preimages(f, z) for z in _places(f, {name: findings[name] for name in ("F2", "F3")})} - {None}
+    proof = findings["F4"].proof
+    if injective is Status.FAILS and proof is not None and proof.kind == "decoder.collision":
+        z, other = ([Fraction(str(v)) for v in proof.data[key]] for key in ("z", "other"))
+        if z == other or value(f, z) != value(f, other):
+            return False
+    if not counts or Status.UNKNOWN in (weak, observable, injective):
         return None
-    weak, observable, injective = decided
-    return (not (observable or injective) or set(counts) == {1}) and (bool(weak) or 1 not in counts)
+    return (counts == {1}) == (observable is Status.HOLDS) and (1 in counts) == (weak is Status.HOLDS) and (
+        injective is Status.FAILS or counts == {1})
+
+
+def _plane_networks() -> st.SearchStrategy[ReLUNetwork]:
+    slopes = st.sampled_from([0, 0, Fraction(1, 100), Fraction(1, 2), 2])
+    widths = [(2, 2, 2), (2, 3, 2), (2, 3, 3), (2, 2, 3), (2, 4, 2), (2, 2, 2, 2), (2, 1, 2), (2, 2)]
+    return st.sampled_from(widths).flatmap(lambda found: _of_widths(found, slopes))
 
 
 def plane_agreement() -> Universal[ReLUNetwork]:
     """The same for two latents, where the other route solves for preimages in every activation pattern."""
-    return Universal("for two latents preimages counted by activation patterns agree with the toolkit's F2, F3 and F4",
-                     cases=lambda _: relu_networks(2, (2, 3), (0, 2), (1, 3), hidden=5), conclusion=_fits, show=show)
+    return Universal("for two latents preimages counted by activation patterns are one everywhere, or one somewhere, "
+                     "where the toolkit says F3, or F2, and only there", cases=lambda _: _plane_networks(),
+                     conclusion=_fits, show=show)
+
+
+def _plane_implication(stronger: str, weaker: str) -> Universal[ReLUNetwork]:
+    """For two latents: the hypothesis by the toolkit, the conclusion by counting preimages."""
+    return Universal(
+        f"for two latents {stronger} implies {weaker}: values in general position have one preimage",
+        cases=lambda _: _plane_networks(), hypotheses={stronger: lambda f: bool(holds(f, stronger))},
+        conclusion=lambda f: {generic_preimages(f, z) for z in _places(f, {})} <= {1, None}, needed=(stronger,),
+        show=show)
 
 
 def passes_as_printed(f: Decoder) -> bool:
@@ -120,11 +150,17 @@ def passes_as_printed(f: Decoder) -> bool:
     return misses or is_weakly_injective(pieces)
 
 
+def _image_dimension(f: Decoder) -> int:
+    """0 or 1, by the toolkit's pieces; finitely many values are null in an image of dimension 1."""
+    found = line_pieces(f)
+    return int(not all(found.is_flat(k) for k in range(found.n_pieces)))
+
+
 def _weak() -> Universal[Decoder]:
     return Universal(
         "if a ball meets the image in values with one preimage only, the values with infinitely many are null in the "
         "image", cases=lambda _: line_maps(),
-        conclusion=lambda f: bool(coverage(pieces_of(f))) or not infinite_values(pieces_of(f)),
+        conclusion=lambda f: not infinite_values(pieces_of(f)) or _image_dimension(f) > 0,
         hypotheses={"a ball covered at most once": passes_as_printed,
                     "centre in the image and positive measure": lambda f: is_weakly_injective(pieces_of(f))},
         needed=("centre in the image and positive measure",), show=show)
@@ -147,6 +183,13 @@ def weak_injectivity(on: Record) -> None:
         misses and passes_as_printed(ABSOLUTE) and not infinite_values(pieces) and set(coverage(pieces)) == {2},
         "f = |z| passes: the ball of radius 1 around x_0 = -5 contains no value of f, and no value has infinitely many "
         "preimages; yet every positive value has two", shown=show(ABSOLUTE))
+    punctured = [replace(p, is_open=p.low is not None) for p in pieces]  # |z| but for z = 0, where f is -100
+    around = [Fraction(-101) + Fraction(k, 50) for k in range(101)]
+    on.printed.refute(
+        all(preimages(punctured, (x,)) == [] for x in around) and preimages(punctured, (Fraction(0),)) == []
+        and set(coverage(punctured)) == {2} and min(p.at(Fraction(0))[0] for p in pieces) > -99,
+        "with x_0 in the image as well: f(z) = |z| but for f(0) = -100 passes with x_0 = -100, an isolated value whose "
+        "one preimage is 0; every other value has two")
     on.corrected.search(cases=120)
     on.corrected.search(agreement("F2"), cases=120)
     on.corrected.search(plane_agreement(), cases=60)
@@ -158,7 +201,7 @@ def weak_injectivity(on: Record) -> None:
               "measure on the image; it implies weak injectivity.",
     hypotheses=("the measure on the image is m-dimensional",),
     correction=Correction("The measure is the Hausdorff measure of the dimension of the image itself.",
-                          ("measure of dimension dim f(R^m)",)),
+                          ("measure of dimension dim f(R^m)",), notational=True),
     universal=lambda: agreement("F3"))
 def observable_injectivity(on: Record) -> None:
     flat = pieces_of(CONSTANT)
@@ -167,8 +210,14 @@ def observable_injectivity(on: Record) -> None:
         one_dimensional == 0 and preimages(flat, (Fraction(5),)) is None and not is_weakly_injective(flat),
         "the constant map: its one value has infinitely many preimages and is null in dimension m = 1, so it passes; "
         "but it covers nothing once", shown=show(CONSTANT))
-    on.corrected.prove(not is_observably_injective(flat) and holds(CONSTANT, "F3") is False,
-                       "with the counting measure of a single point the constant map is not observably injective")
+    folded = PiecewiseAffineMap([0], [[-1, 0], [1, 0]], [[0, 0], [0, 0]])
+    on.printed.refute(
+        set(coverage(pieces_of(folded))) == {2} and {p.line for p in pieces_of(folded)} == {((1, 0), (0, 0))},
+        "read as area instead: the image of z -> (|z|, 0) lies on one line and is null in the plane, so the map "
+        "passes; but it covers nothing once", shown=show(folded))
+    on.corrected.support(not is_observably_injective(flat) and holds(CONSTANT, "F3") is False,
+                         "with the counting measure of a single point the constant map is not observably injective",
+                         cases=1, evidence=Evidence.EXACT)
     on.corrected.search(cases=120)
 
 
@@ -192,6 +241,7 @@ def _implication(stronger: str, weaker: str, needed: bool = True) -> Universal[D
                universal=lambda: _implication("F4", "F3"))
 def injective_is_observably_injective(on: Record) -> None:
     on.printed.search(cases=120)
+    on.printed.search(_plane_implication("F4", "F3"), cases=40)
 
 
 @chapter.claim(
@@ -200,25 +250,24 @@ def injective_is_observably_injective(on: Record) -> None:
     correction=Correction("The same for finitely many polyhedral pieces.", ("finitely many pieces",)),
     universal=lambda: _implication("F3", "F2"))
 def observably_is_weakly_injective(on: Record) -> None:
-    balls = [crowded_ball(Fraction(-k, 7), Fraction(1, 11 * k)) for k in range(1, 40)]
+    balls = [crowded_ball(Fraction(k, 7), Fraction(1, 11 * abs(k) + 1)) for k in range(-20, 21)]
     on.printed.refute(
-        all(balls) and len({plateau_of(q) for q in PLATEAUS}) == len(PLATEAUS),
-        f"f(z) = z for z < 0 and f = -q_k on [k, k + 1), with q_0, q_1, ... all positive rationals: the values with "
-        f"several preimages are the countably many -q_k, null in the image, but every ball around a value contains "
-        f"one: found in all of {len(balls)} small balls, at the place k that inverting the enumeration gives")
+        all(balls) and all(signed_place(signed_at(k)) == k for k in range(200)),
+        f"f(z) = z for z < 0 and f = r_k on [k, k + 1), with r_0, r_1, ... all rationals: the values with several "
+        f"preimages are the countably many r_k, null in the image, but every ball of the line contains one: found in "
+        f"all of {len(balls)} small balls, at the place k that inverting the enumeration gives. So F2 fails as printed "
+        "and as corrected")
     crossings = []
-    for line, low, high in (segment for i in range(6) for segment in segments_of_round(i)):
+    for place, (line, low, high) in enumerate(segment for i in range(6) for segment in segments_of_round(i)):
         a, b = Fraction(low), Fraction(high)
-        for k in range(20):
-            part = (a + (b - a) * k / 20, a + (b - a) * (k + 1) / 20)
-            i = crossing_round(line, *part)
-            crossings.append(part[0] < signed_at(i) < part[1] and i >= abs(line))
+        crossings += [is_crossed(place % 2, line, a + (b - a) * k / 20, a + (b - a) * (k + 1) / 20) for k in range(20)]
     on.printed.refute(
         all(crossings) and len(crossings) == 6 * 6 * 20,
         "a continuous curve in the plane as well: segments along the axes on lines that are all different, so that "
         f"double points are countable, and long ones at every rational; each of {len(crossings)} stretches of its "
         "first segments is crossed")
     on.corrected.search(cases=120)
+    on.corrected.search(_plane_implication("F3", "F2"), cases=40)
 
 
 @chapter.claim("kivva.rem3.1c", place="Remark 3.1", kind=Kind.REMARK, covers=("Remark 3.1",),
@@ -318,8 +367,8 @@ def _overcomplete() -> Universal[ReLUNetwork]:
 
 @chapter.claim(
     "kivva.rem3.3", place="Remark 3.3", kind=Kind.REMARK, covers=("Remark 3.3",),
-    statement="With more latents than observations identifiability fails: under f(x, y) = x any transformation of y "
-              "leaves the law of f(Z) alone.", universal=_overcomplete)
+    statement="With more latents than observations identifiability can fail: under f(x, y) = x any transformation of "
+              "y leaves the law of f(Z) alone.", universal=_overcomplete)
 def more_latents_than_observations(on: Record) -> None:
     f = ReLUNetwork([[[1, 0]]], [[0]])
     first = GaussianMixture(["1/2", "1/4", "1/4"], [[0, 0], [1, 0], [3, 1]], [[1, 1]] * 3)

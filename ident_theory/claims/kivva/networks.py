@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import sympy as sp
 from hypothesis import strategies as st
 
@@ -122,6 +122,7 @@ def observably_injective() -> Universal[ReLUNetwork]:
             shapes = (*shapes, [1, 2, 1], [2, 3, 2])
         return networks(shapes)
 
+    # Non-decreasing widths are not needed: they follow from an injective last layer and hidden layers of width m.
     return Universal(
         "a ReLU network is observably injective (F3)", cases, lambda network: decided(network, "F3"),
         {"non-decreasing widths": has_growing_widths, "dim f(R^m) = m": has_full_dimension,
@@ -206,7 +207,9 @@ def failure_on_an_open_set(on: Record) -> None:
                      "ends of the line run through one ray, which the last layer cannot undo")
     near = [FULL_RANK, ReLUNetwork([[["9/10"], ["-11/10"]], [["11/10", "9/10"], ["-1", "-21/10"]], [[1, "1/10"], [0, 1],
                                     [1, 1]]], [["1/10", "-1/10"], ["1/20", "1/10"], [0, 0, 1]])]
-    on.printed.support(all(decided(network, "F3") is False for network in near), "two members, from their cells",
+    signs = [[[int(np.sign(v)) for v in w.ravel()] for w in network.weights_exact[:2]] for network in near]
+    on.printed.support(all(decided(network, "F3") is False for network in near)
+                       and signs == [[[1, -1], [1, 1, -1, -1]]] * 2, "two members, from their cells",
                        cases=len(near), evidence=Evidence.EXACT)
 
 
@@ -226,5 +229,6 @@ def least_counterexample(on: Record) -> None:
                        f"widths 1, 2, 2 and 1, 1, 2, 2: all {len(both)} of the networks whose image has dimension 1",
                        cases=len(both), evidence=Evidence.EXACT)
     wide = widths_of(FULL_RANK)
-    on.printed.support(decided(FULL_RANK, "F3") is False and all(a <= b for a, b in pairwise(wide)),
-                       f"widths {wide}: fails", cases=1, evidence=Evidence.EXACT)
+    on.printed.support(decided(FULL_RANK, "F3") is False and wide == [1, 2, 2, 2] and has_full_dimension(FULL_RANK)
+                       and all(map(is_injective_layer, FULL_RANK.weights_exact)),
+                       f"widths {wide}, injective layers: fails", cases=1, evidence=Evidence.EXACT)

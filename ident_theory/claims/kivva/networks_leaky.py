@@ -181,7 +181,8 @@ def example_5(on: Record) -> None:
         pieces = line_pieces(network)
         found = [tuple(fraction(v) for v in row) for row in pieces.slopes]
         at_zero = list(pieces.breakpoints) == [0] and not any(v for row in pieces.intercepts for v in row)
-        on.printed.prove(found == slopes and at_zero, f"{name}: slopes {slopes[0]} below 0 and {slopes[1]} above")
+        on.printed.prove(found == slopes and at_zero, f"{name}: slopes "
+                         + " below 0 and ".join(f"({', '.join(map(str, row))})" for row in slopes) + " above")
     on.printed.prove([decided(whole, c) for c in ("F4", "F3", "F2")] == [False, False, False]
                      and not has_growing_widths(whole),
                      "F4, F3 and F2 fail; the last width decreases, so Corollary H.4 says nothing")

@@ -48,6 +48,19 @@ def pieces_of(f: PiecewiseAffineMap) -> LineMap:
                                                                          f.intercepts_exact, strict=True))
 
 
+def written(f: LineMap) -> str:
+    """The pieces as a user would write them."""
+    parts = []
+    for piece in f:
+        if piece.low is not None and piece.low == piece.high:
+            parts.append(f"{piece.at(piece.low)} at z = {piece.low}")
+            continue
+        low = "" if piece.low is None else f"{piece.low} {'<=' if piece.closed[0] else '<'} "
+        high = "" if piece.high is None else f" {'<=' if piece.closed[1] else '<'} {piece.high}"
+        parts.append(f"{piece.slope} z + {piece.intercept} for {low}z{high}")
+    return "; ".join(parts)
+
+
 def with_value(f: LineMap, z: Fraction, value: Fraction) -> LineMap:
     """The same map with another value at the one point z, a break of f or not."""
     out: list[Piece] = [Piece(z, z, Fraction(0), value, (True, True))]

@@ -1,4 +1,4 @@
-"""Broken lines in the plane as decoders of one latent: where they cross themselves, in fractions."""
+"""Broken lines in the plane as decoders of one latent, where they cross themselves; self-maps of the plane."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ident_theory.claims.kivva.proof_c_line import between
 from ident_theory.claims.kivva.proof_c_pairs import Pair, mixtures, rearranged
-from ident_theory.models import AffineChange, PiecewiseAffineMap
+from ident_theory.models import AffineChange, GaussianMixture, PiecewiseAffineMap, ReLUNetwork
 
 Point = tuple[int, int]
 
@@ -30,6 +30,43 @@ def broken_line(nodes: Sequence[int], points: Sequence[Point], left: Point, righ
 
 #: A triangle between the times -3 and 3, from the origin to the origin, and two tails along the negative axes.
 TRIANGLE = broken_line([-3, -1, 1, 3], [(0, 0), (2, 1), (1, 2), (0, 0)], (1, 0), (0, -1))
+
+
+def soft(t: Fraction) -> Fraction:
+    """How far t is above 1 or below -1."""
+    return t - max(Fraction(-1), min(Fraction(1), t))
+
+
+def tip(a: Fraction, b: Fraction) -> tuple[Fraction, Fraction]:
+    """A square about 0 goes to the segment from (0, 0) to (-1, -1), what is around it onto the plane."""
+    along = min(Fraction(1), max(abs(a), abs(b)))
+    return soft(a) - along, soft(b) - along
+
+
+#: The same as a network: |a|, (|b| - |a|)_+ and the parts of `soft`; then the maximum and its excess over 1.
+TIP = ReLUNetwork(
+    [[[1, 0], [-1, 0], [0, 1], [0, -1]] * 2,
+     [[1, 1, 0, 0, 0, 0, 0, 0], [-1, -1, 1, 1, 0, 0, 0, 0], *([int(j == k) for j in range(8)] for k in range(4, 8))],
+     [[1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], *([int(j == k) for j in range(6)] for k in range(2, 6))],
+     [[-1, 1, 1, -1, 0, 0], [-1, 1, 0, 0, 1, -1]]],
+    [[0] * 4 + [-1] * 4, [0] * 6, [0, -1, 0, 0, 0, 0], [0, 0]])
+
+
+@dataclass(frozen=True)
+class SelfMap:
+    """f(z) = A z + c + w max(0, n.z + b) of the plane, or a map of the line; and a mixture."""
+
+    prior: GaussianMixture
+    decoder: ReLUNetwork | PiecewiseAffineMap
+
+
+def bent(a: list[list[Fraction]], c: list[Fraction], w: list[Fraction], n: list[Fraction],
+         b: Fraction) -> ReLUNetwork:
+    """A z + c + w max(0, n.z + b)."""
+    rows = [[a[i][0], a[i][1]] for i in range(2)]
+    return ReLUNetwork([[[1, 0], [-1, 0], [0, 1], [0, -1], n],
+                        [[row[0], -row[0], row[1], -row[1], k] for row, k in zip(rows, w, strict=True)]],
+                       [[0, 0, 0, 0, b], c])
 
 
 def _ends(f: PiecewiseAffineMap, k: int) -> tuple[Fraction | None, Fraction | None]:
@@ -69,6 +106,20 @@ def _stretch(f: PiecewiseAffineMap, i: int, j: int) -> bool:
         spans.append((None if low is None else a * low + c, None if high is None else a * high + c))
     lows, highs = [s[0] for s in spans if s[0] is not None], [s[1] for s in spans if s[1] is not None]
     return not lows or not highs or max(lows) < min(highs)
+
+
+@st.composite
+def orbits(draw: st.DrawFn) -> GaussianMixture:
+    """A mixture in the plane that the quarter turn keeps."""
+    rows: dict[tuple[int, int], int] = {}
+    for _ in range(draw(st.integers(1, 2))):
+        x, y = draw(st.integers(-2, 2)), draw(st.integers(0, 2))
+        v = draw(st.integers(1, 2))
+        for _ in range(4):
+            x, y = -y, x
+            rows[x, y] = v
+    count = len(rows)
+    return GaussianMixture([Fraction(1, count)] * count, [list(z) for z in rows], [[v, v] for v in rows.values()])
 
 
 @dataclass(frozen=True)

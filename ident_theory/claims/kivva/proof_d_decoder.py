@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
+import numpy as np
 from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
@@ -16,6 +16,7 @@ from ident_theory.claims.kivva.proof_c_line import (
     equal_laws,
     gaps,
     is_continuous,
+    is_injective,
     is_observably_injective,
     is_weakly_injective,
     marks,
@@ -37,7 +38,18 @@ from ident_theory.claims.kivva.proof_c_pairs import (
     same_law,
     small,
 )
-from ident_theory.claims.kivva.proof_d_curves import TRIANGLE, OnParts, agree_on, loops, repeated_times
+from ident_theory.claims.kivva.proof_d_curves import (
+    TIP,
+    TRIANGLE,
+    OnParts,
+    SelfMap,
+    agree_on,
+    bent,
+    loops,
+    orbits,
+    repeated_times,
+    tip,
+)
 from ident_theory.claims.papers import KIVVA
 from ident_theory.claims.record import Record
 from ident_theory.claims.shown import show_models
@@ -110,21 +122,23 @@ def two_maps_one_law(on: Record) -> None:
                      "three kinks against four, which no change of the latent repairs")
 
 
-@dataclass(frozen=True)
-class SelfMap:
-    """f(z) = A z + c + w max(0, n.z + b) of the plane, or a map of the line; and a mixture."""
-
-    prior: GaussianMixture
-    decoder: ReLUNetwork | PiecewiseAffineMap
-
-
-def bent(a: list[list[Fraction]], c: list[Fraction], w: list[Fraction], n: list[Fraction],
-         b: Fraction) -> ReLUNetwork:
-    """A z + c + w max(0, n.z + b)."""
-    rows = [[a[i][0], a[i][1]] for i in range(2)]
-    return ReLUNetwork([[[1, 0], [-1, 0], [0, 1], [0, -1], n],
-                        [[row[0], -row[0], row[1], -row[1], k] for row, k in zip(rows, w, strict=True)]],
-                       [[0, 0, 0, 0, b], c])
+@chapter.claim(
+    "kivva.D.order", place="App. D, before Lemma D.2", kind=Kind.CLAIM,
+    statement="For a mixture P and continuous injective piecewise affine f and g with f#P = g#P there is an invertible "
+              "affine h with f = h o g.",
+    correction=Correction("f = g o h: the affine map acts on the latent.", notational=True))
+def order_of_composition(on: Record) -> None:
+    g, f = PiecewiseAffineMap([0], [1, 2], [0, 0]), PiecewiseAffineMap([0], [-2, -1], [0, 0])
+    # h o g has the slopes a and 2 a for the slope a of h.
+    factors = {u / v for u, v in zip(f.slopes_exact[:, 0], g.slopes_exact[:, 0], strict=True)}
+    pair = Pair(g, STANDARD, f, STANDARD)
+    on.printed.refute(same_law(pair) and all(is_continuous(pieces_of(m)) and is_injective(pieces_of(m)) for m in (f, g))
+                      and len(factors) == 2,
+                      "P = N(0, 1), g(z) = z below 0 and 2 z above, f(z) = g(-z): h would have the slope -2 on one "
+                      "side and -1/2 on the other", shown=pair.show())
+    on.corrected.support(compare(*pair.models).relation in (Relation.SAME, Relation.AFFINE), "f = g o h with "
+                         "h(z) = -z for the same pair", cases=1, evidence=Evidence.EXACT)
+    on.corrected.search(table_and_decoder(), cases=100)
 
 
 def _keeps_law(case: SelfMap) -> bool:
@@ -227,23 +241,20 @@ def pieces_permute_means() -> Universal[tuple[GaussianMixture, AffineChange]]:
     """The multiset step of Lemma D.2."""
     @st.composite
     def cases(draw: st.DrawFn, dropped: frozenset[str]) -> tuple[GaussianMixture, AffineChange]:
-        p = draw(mixtures(symmetric=True, most=2))
-        h = AffineChange(1, draw(small))
+        p = draw(mixtures(symmetric=True, most=2)) if draw(st.booleans()) else draw(orbits())
+        h = AffineChange(np.eye(p.latent_dim, dtype=int), [draw(small) for _ in range(p.latent_dim)])
         p = h.carry(p)
         if dropped:
             w, *rest = p.weights_exact
             p = GaussianMixture([w / 2, w / 2, *rest], [p.means_exact[0], *p.means_exact],
                                 [p.covariances_exact[0], *p.covariances_exact])
-        kept = exact_alignments(p, p).changes
-        return p, draw(st.sampled_from(kept))
+        return p, draw(st.sampled_from(exact_alignments(p, p).changes or [AffineChange.identity(p.latent_dim)]))
 
     def holds(case: tuple[GaussianMixture, AffineChange]) -> bool:
         p, a = case
-        means = [mean[0] for mean in p.means_exact]
-        images = [mean[0] for mean in a.carry(p).means_exact]
-        center = sum(means, Fraction(0)) / len(means)
-        fixed = a.matrix_exact[0, 0] * center + a.shift_exact[0] == center
-        return sorted(means) == sorted(images) and fixed
+        center = sum(p.means_exact) / Fraction(p.n_components)
+        fixed = (a.matrix_exact @ center + a.shift_exact == center).all()
+        return sorted(p.means_exact.tolist()) == sorted(a.carry(p).means_exact.tolist()) and bool(fixed)
 
     return Universal("an affine map that keeps a mixture permutes the multiset of means and fixes their unweighted "
                      "mean", cases, holds, {"law kept": lambda case: case[1].carry(case[0]).by_component()
@@ -345,7 +356,8 @@ def decoders_on_connected_sets(on: Record) -> None:
                       "a curve in the plane with tails along the negative axes and a triangle from the origin to the "
                       "origin between the times -3 and 3, and the same curve with the triangle run through backwards, "
                       "under N(0, 1). D, the plane without the origin, is open and connected, both curves take each "
-                      "value in D once, and no affine map relates them on the line without -3 and 3",
+                      "of their values in D once, and no affine map relates them on the line without -3 and 3. Read "
+                      "with points in D that are no values: for m < n no open D is without them",
                       shown=pair.show())
     on.corrected.search(cases=200)
 
@@ -366,7 +378,7 @@ def repeated_values_on_the_line() -> Universal[PiecewiseAffineMap]:
     universal=repeated_values_on_the_line,
     statement="For continuous piecewise affine f with F3 every value with more than one preimage has infinitely many.",
     hypotheses=("f continuous, piecewise affine", "F3"),
-    correction=Correction("True for real functions of one latent.", ("m = n = 1",)))
+    correction=Correction("True for real functions of one latent; for m = n = 2 it is false.", ("m = n = 1",)))
 def repeated_values(on: Record) -> None:
     model = Model(STANDARD, TRIANGLE)
     times = repeated_times(TRIANGLE)
@@ -376,4 +388,12 @@ def repeated_values(on: Record) -> None:
                       "a curve in the plane with tails along the negative axes and a triangle from the origin to the "
                       "origin between the times -3 and 3: F3 holds, and the origin has the two preimages -3 and 3",
                       shown=repr(TRIANGLE))
+    grid = [(Fraction(a, 2), Fraction(b, 2)) for a, b in itertools.product(range(-8, 9), repeat=2)]
+    values = [tip(*z) for z in grid]
+    on.printed.refute(np.array_equal(TIP(np.array(grid, dtype=float)), np.array(values, dtype=float))
+                      and [z for z, v in zip(grid, values, strict=True) if v == (0, 0)] == [(0, 0), (2, 2)]
+                      and check(Model(GaussianMixture([1], [[0, 0]], [[1, 1]]), TIP))["F3"].status is Status.HOLDS,
+                      "a ReLU network from the plane to the plane: f(a, b) = (S(a) - t, S(b) - t) with t = min(1, "
+                      "max(|a|, |b|)) and S(a) the excess of a over the interval from -1 to 1. F3 holds, and f = 0 "
+                      "where t = 0 or S(a) = S(b) = t = 1: at (0, 0) and (2, 2) only", shown=repr(TIP))
     on.corrected.search(cases=300)

@@ -182,17 +182,35 @@ def rotation_from_singular_vectors(on: Record) -> None:
 
 
 @chapter.claim(
+    "kivva.eq22", place="App. E, proof of Theorem E.1, (19) to (22)", kind=Kind.IDENTITY,
+    statement="If V_i V_i^T is the covariance A Sigma_i A^T, then V_i R_i = A Sigma_i^1/2 for an orthogonal R_i, and "
+              "R_1 Sigma_1^-1/2 Sigma_2^1/2 R_2^-1 = V_1^-1 V_2.",
+    hypotheses=("A and all V_i invertible", "Sigma_i diagonal with positive entries"))
+def factors_of_the_covariances(on: Record) -> None:
+    m = sympy.Symbol("m", integer=True, positive=True)
+    a, v, r, t = (sympy.MatrixSymbol(name, m, m) for name in ("A", "V", "R_1", "R_2"))
+    # V^-1 (A S A^T) V^-T with V V^T in the place of A S A^T: R = V^-1 A S^1/2 is orthogonal.
+    on.printed.prove((v.inverse() * (v * v.T) * v.T.inverse()).doit() == sympy.Identity(m),
+                     "in matrix symbols: R R^T = V^-1 (A Sigma A^T) V^-T = V^-1 (V V^T) V^-T is the identity")
+    # With V_1 = A S_1 R_1^-1 and V_2 = A S_2 R_2^-1, where S_i is the root of Sigma_i.
+    s, u = (sympy.MatrixSymbol(name, m, m) for name in ("S_1", "S_2"))
+    right = ((a * s * r.inverse()).inverse() * (a * u * t.inverse())).doit()
+    on.printed.prove(right == (r * s.inverse() * u * t.inverse()).doit() != (r * u * s.inverse() * t.inverse()).doit(),
+                     "in matrix symbols, for V_i = A Sigma_i^1/2 R_i^-1: V_1^-1 V_2 is the left side of (22)")
+
+
+@chapter.claim(
     "kivva.remE.1", place="App. E, Remark E.1", kind=Kind.REMARK, covers=("Remark E.1",),
     statement="The translation b in Y = A Z + b cannot be recovered: every b goes with some translate of Z.")
 def translation_is_free(on: Record) -> None:
-    a = sympy.Matrix(2, 2, sympy.symbols("a0:4"))
-    s = sympy.Matrix(2, 2, lambda i, j: sympy.Symbol(f"s{min(i, j)}{max(i, j)}"))
-    mean, b, other = (sympy.Matrix(sympy.symbols(f"{name}0:2")) for name in ("m", "b", "c"))
-    shifted = mean + a.inv() * (b - other)
-    on.printed.prove(sympy.simplify(a * shifted + other - (a * mean + b)) == sympy.zeros(2, 1)
-                     and not (a * s * a.T).free_symbols & {*b, *other} and shifted != mean,
-                     "symbolically, two latents and any component: Z + A^-1 (b - b') with the translation b' has the "
-                     "means and covariances of Z with b, for all b'")
+    m = sympy.Symbol("m", integer=True, positive=True)
+    a = sympy.MatrixSymbol("A", m, m)
+    mean, b, other = (sympy.MatrixSymbol(name, m, 1) for name in ("mu", "b", "c"))
+    shifted = mean + a.inverse() * (b - other)
+    here, there = ((a * shifted + place).expand().doit() for place in (other, b))
+    on.printed.prove(here == (a * mean + b).doit() != there,
+                     "in matrix symbols, any number of latents and any component: Z + A^-1 (b - c) with the "
+                     "translation c has the means of Z with b, for all c; a translation of Z changes no covariance")
     z, h = GaussianMixture(["1/2", "1/2"], [[0, 1], [2, 0]], [[1, 1], [2, 3]]), AffineChange([[1, 1], [0, 2]], [0, 0])
     moved = AffineChange(np.eye(2, dtype=int), [1, 0]).carry(z)
     back = AffineChange(h.matrix_exact.tolist(), [-1, 0])
@@ -209,13 +227,18 @@ def _scaled_permutation(case: Mixed) -> bool | None:
 @cache
 def coordinates_are_determined() -> Universal[Mixed]:
     """Theorem E.2 for P(Z), once Theorem C.1 has given an affine map."""
+    def cases(dropped: frozenset[str]) -> st.SearchStrategy[Mixed]:
+        if "diagonal covariances" in dropped:  # the alternative is factorial, Z is not
+            return factorial_cases().map(lambda case: Mixed(case.h.carry(case.z), case.h.inverse()))
+        return factorial_cases(dropped)
+
     return Universal("if Z and h(Z), h affine, both have diagonal components and Z has a pair of them with distinct "
                      "variance ratios, a scaled permutation with a translation carries the one law to the other",
-                     factorial_cases, _scaled_permutation, {
+                     cases, _scaled_permutation, {
                          "alternative factorial": lambda case: is_factorial(case.h.carry(case.z)),
                          "diagonal covariances": lambda case: is_factorial(case.z),
                          "distinct ratios": lambda case: not is_factorial(case.z) or has_distinct_ratios(case.z)},
-                     ("alternative factorial", "distinct ratios"), repr)
+                     ("alternative factorial", "diagonal covariances", "distinct ratios"), repr)
 
 
 @chapter.claim(

@@ -148,7 +148,8 @@ CONDITIONS: dict[str, tuple[Callable[[], Alternatives], list[str], list[str]]] =
 
 @chapter.claim(
     "kivva.F.necessary", place="App. F, before (L1)", kind=Kind.CLAIM,
-    statement="Each of L1 to L4 is necessary for recovering U, its law P(U) included, from P(Z).",
+    statement="Each of L1 to L4 is necessary for recovering U from P(Z): in a model without it, P(U) is not "
+              "determined.",
     correction=Correction("Without any one of them, and with the others except that L4 goes with L1 and L3(b) with L2, "
                           "there are tables with one P(Z) whose joint laws P(U, Z) differ."))
 def conditions_on_the_graph(on: Record) -> None:
@@ -169,8 +170,8 @@ def conditions_on_the_graph(on: Record) -> None:
         failing = [_failing(pair.one), _failing(pair.other)]
         on.corrected.support(failing == wanted and pair.one_law
                              and not same_up_to_names(pair.one, pair.other, joint=True),
-                             f"{name}: {make.__doc__} One P(Z), different P(U, Z); {', '.join(failing[0])} fail in the "
-                             f"first table, {', '.join(failing[1]) or 'none'} in the second", cases=1,
+                             f"{name}: {make.__doc__} One P(Z), different P(U, Z). Not met: {', '.join(failing[0])} by "
+                             f"the first table, {', '.join(failing[1]) or 'none'} by the second", cases=1,
                              evidence=Evidence.EXACT)
 
 

@@ -225,14 +225,15 @@ def drawn(states: Sequence[int], weights: Sequence[Any], graph: Graph, m: int, l
 @st.composite
 def hidden_tables(draw: st.DrawFn, *, graphs: str = "any", repeats: bool = True, zeros: bool = True,
                   most_cells: int = 8) -> Hidden:
-    """One to three variables; `graphs`: any, antichains, or one coordinate for each variable."""
+    """One to three variables; `graphs`: any, antichains, or coordinates of its own for each variable."""
     shapes = [d for k in (1, 2, 3) for d in itertools.product((2, 3, 4), repeat=k)
               if len(d) == 1 or math.prod(d) <= most_cells]
     states = draw(st.sampled_from(shapes))
     k = len(states)
-    m = k if graphs == "own" else draw(st.integers(1 if graphs == "any" else k, 3))
+    sizes = [draw(st.sampled_from([1, 1, 2])) for _ in states] if graphs == "own" else []
+    m = sum(sizes) or draw(st.integers(1 if graphs == "any" else k, 3))
     if graphs == "own":
-        graph: Graph = tuple((i,) for i in range(k))
+        graph: Graph = tuple(tuple(range(sum(sizes[:i]), sum(sizes[:i + 1]))) for i in range(k))
     elif graphs == "antichain":
         sized = [[s for s in subsets(m) if len(s) == size] for size in (1, 2)]
         pools = [*sized, [tuple(range(m))]]
@@ -244,9 +245,9 @@ def hidden_tables(draw: st.DrawFn, *, graphs: str = "any", repeats: bool = True,
     laws = []
     for t in range(m):
         configurations = list(itertools.product(*(range(states[i]) for i in variables_of(graph, [t]))))
-        sizes = [Fraction(draw(st.sampled_from([1, 2, 3, 5, 7]))) for _ in configurations]
+        spreads = [Fraction(draw(st.sampled_from([1, 2, 3, 5, 7]))) for _ in configurations]
         means = [Fraction(draw(st.integers(0, 1)) if repeat else j) for j in range(len(configurations))]
-        laws.append(dict(zip(configurations, zip(means, sizes, strict=True), strict=True)))
+        laws.append(dict(zip(configurations, zip(means, spreads, strict=True), strict=True)))
     weights = [draw(st.integers(0 if zeros else 1, 3)) for _ in range(math.prod(states))]
     if zeros and draw(st.booleans()):
         weights = [max(w, 1) for w in weights]

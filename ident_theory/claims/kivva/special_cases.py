@@ -14,7 +14,7 @@ from flint import arb, ctx
 from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
-from ident_theory.claims.kivva.proof_c_line import is_injective_inside, pieces_of
+from ident_theory.claims.kivva.proof_c_line import is_injective, is_injective_inside, marks, pieces_of, preimages
 from ident_theory.claims.kivva.proof_c_pairs import continuous_maps, listed, rearranged, small
 from ident_theory.claims.kivva.proof_e_unmixing import changes, rotations
 from ident_theory.claims.papers import KIVVA
@@ -89,9 +89,16 @@ def decoder_up_to_rotations() -> Universal[Models]:
     "kivva.sec3.4.vae", place="Sec. 3.4, classical VAE", kind=Kind.CLAIM, universal=decoder_up_to_rotations,
     statement="For J = 1 an affine map makes the prior standard normal, and a continuous injective decoder is then "
               "determined by the law of X up to an orthogonal map.",
-    hypotheses=("J = 1, covariance positive definite", "F1, F4, f continuous"),
-    scope="Not the remark that this follows from results on the parameters of ReLU networks.")
+    hypotheses=("J = 1, covariance positive definite", "F1, F4, f continuous", "no noise, or noise of known law"),
+    scope="Decoders of one or two latents. Not the remark that this follows from results on the parameters of ReLU "
+          "networks.")
 def standard_normal_prior(on: Record) -> None:
+    d, (p, r) = sympy.Symbol("d", real=True), sympy.symbols("p r", positive=True)
+    root = sympy.Matrix([[p, 0], [d, r]])
+    covariance, change = root * root.T, sympy.Matrix([[1 / p, 0], [-d / (p * r), 1 / r]])
+    on.printed.support((change * covariance * change.T).applyfunc(sympy.simplify) == sympy.eye(2),
+                       "symbolically, two latents: the inverse of the triangular root of any covariance makes it the "
+                       "identity", cases=1, evidence=Evidence.EXACT)
     on.printed.search(cases=60)
 
 
@@ -124,9 +131,10 @@ def linear_decoders() -> Universal[Linear]:
         if dropped:
             a = [[*row[:-1], Fraction(0)] for row in a]
         count = draw(st.integers(1, 3))
-        variances = [[draw(st.sampled_from([Fraction(1), Fraction(2)])) for _ in range(m)] for _ in range(count)]
+        roots = [np.array([[draw(small) if j < i else draw(st.sampled_from([Fraction(1), Fraction(2)])) if i == j else
+                            Fraction(0) for j in range(m)] for i in range(m)], dtype=object) for _ in range(count)]
         p = GaussianMixture([Fraction(1, count)] * count, [[draw(small) for _ in range(m)] for _ in range(count)],
-                            variances).reduced()
+                            [(root @ root.T).tolist() for root in roots]).reduced()
         last = [[*row[:-1], row[-1] + (draw(small) if dropped else 0)] for row in p.means_exact.tolist()]
         q = GaussianMixture(p.weights_exact, last, p.covariances_exact.tolist())
         h = draw(changes(m))
@@ -135,8 +143,14 @@ def linear_decoders() -> Universal[Linear]:
         return Linear(a, p, b.tolist(), h.carry(q))
 
     def holds(case: Linear) -> bool | None:
-        found = exact_alignments(case.p, case.q)
         a, b = (np.array(x, dtype=object) for x in (case.a, case.b))
+        gram = sympy.Matrix(case.b).T * sympy.Matrix(case.b)
+        if gram.det():  # B has a left inverse, so that h can only be this
+            h = np.array([[Fraction(int(v.p), int(v.q)) for v in row]
+                          for row in (gram.inv() * sympy.Matrix(case.b).T * sympy.Matrix(case.a)).tolist()])
+            return bool((b @ h == a).all()) and AffineChange(h.tolist(), [0] * len(h)).carry(
+                case.p).by_component() == case.q.by_component()
+        found = exact_alignments(case.p, case.q)
         if any((b @ h.matrix_exact == a).all() and not (b @ h.shift_exact).any() for h in found.changes):
             return True
         return False if found.complete else None
@@ -160,8 +174,9 @@ def linear_mixing(on: Record) -> None:
 @chapter.claim(
     "kivva.sec3.4.nica", place="Sec. 3.4, nonlinear ICA", kind=Kind.CLAIM,
     statement="That nonlinear ICA is not identifiable does not contradict the theorems: a map that keeps the law of "
-              "independent latents and is used there is not piecewise affine.",
-    scope="One such map: independent normal latents turned by an angle that grows with the radius.")
+              "independent latents and is used there is not piecewise affine, Darmois' construction included.",
+    scope="Two such maps: independent normal latents turned by an angle that grows with the radius, and the map of "
+          "Darmois, x -> F(x), for a mixture of two normal laws.")
 def no_conflict_with_nonlinear_ica(on: Record) -> None:
     x, y = sympy.symbols("x y", real=True)
     z, square = x + sympy.I * y, x**2 + y**2
@@ -171,9 +186,18 @@ def no_conflict_with_nonlinear_ica(on: Record) -> None:
     volume = sympy.expand(sympy.im(sympy.expand(sympy.conjugate(across) * up)))
     norm = sympy.simplify(turned * sympy.conjugate(turned) - square)
     size = sympy.expand(bend * sympy.conjugate(bend))
-    on.printed.prove(volume == 1 and norm == 0 and sympy.expand(size - 64 * square - 16 * square**3) == 0,
-                     "z turned by |z|^2 keeps volume and norm, hence N(0, I); its Laplacian has the square norm "
-                     "64 r^2 + 16 r^6 > 0 for r > 0, so it is affine on no open set")
+    on.printed.support(volume == 1 and norm == 0 and sympy.expand(size - 64 * square - 16 * square**3) == 0,
+                       "z turned by |z|^2 keeps volume and norm, hence N(0, I); its Laplacian has the square norm "
+                       "64 r^2 + 16 r^6 > 0 for r > 0, so it is affine on no open set", cases=1,
+                       evidence=Evidence.EXACT)
+    half = sympy.Rational(1, 2)
+    slope = half * (sympy.exp(-(x - 2)**2 / 2) + sympy.exp(-(x + 2)**2 / 2)) / sympy.sqrt(2 * sympy.pi)
+    ratio = sympy.simplify(slope.diff(x) * 2 * sympy.sqrt(2 * sympy.pi) * sympy.exp((x + 2)**2 / 2))
+    on.printed.support(sympy.simplify(ratio - ((2 - x) * sympy.exp(4 * x) - (x + 2))) == 0
+                       and ratio.subs(x, 3).evalf(30) < -1 and sympy.limit(slope, x, sympy.oo) == 0,
+                       "the distribution function F of 1/2 N(-2, 1) + 1/2 N(2, 1) makes X uniform; the sign of F'' is "
+                       "that of (2 - x) e^(4x) - (2 + x), an analytic function that is not 0 at 3, so F is affine on "
+                       "no interval", cases=1, evidence=Evidence.EXACT)
 
 
 def _cdf(p: GaussianMixture, x: Fraction) -> arb:
@@ -258,10 +282,19 @@ def decoders_with_one_image() -> Universal[tuple[PiecewiseAffineMap, PiecewiseAf
     hypotheses=("f and g piecewise affine and injective",),
     correction=Correction("For f and g onto with g^-1 o f not affine every P(X) comes from a model with f and one with "
                           "g, and no affine map relates the decoders.",
-                          ("f and g onto", "g^-1 o f is not affine")))
+                          ("f and g onto", "g^-1 o f is not affine")),
+    scope="The correction is checked on the line. That the exceptions are rare, which is one reading of 'almost "
+          "surely', is left open, as the paper puts no measure on f and g.")
 def arbitrary_priors(on: Record) -> None:
     one, double = PiecewiseAffineMap([], [1], [0]), PiecewiseAffineMap([], [2], [0])
     on.printed.refute(bool(affine_changes(one, double).changes) and len(_inverse_slopes(one, double)) == 1,
                       "f(z) = z and g(z) = 2 z: the latents behind every law of X are Z and Z/2",
                       shown=f"{one!r}\n{double!r}")
+    jump = PiecewiseAffineMap([0], [1, 1], [0, 1])
+    pieces = pieces_of(jump)
+    # Without a mark inside (0, 1), one value without preimage stands for all of them.
+    on.printed.refute(is_injective(pieces) and not any(0 < v < 1 for v in marks(pieces))
+                      and preimages(pieces, Fraction(1, 2)) == [],
+                      "f(z) = z below 0 and z + 1 from 0 on is injective and has no value in (0, 1): no latent is "
+                      "behind P(X) = N(0, 1), whatever g is", shown=repr(jump))
     on.corrected.search(cases=150)

@@ -136,7 +136,7 @@ def shown(p: Polynomial) -> str:
     "kivva.remG.3", place="App. G.2, (29) and Remark G.3", kind=Kind.REMARK, covers=("Remark G.3",),
     statement="The sufficient statistics of the multivariate normal laws are the coordinates and their products; for "
               "product laws there are no products of different coordinates.",
-    hypotheses=("every covariance is positive definite",))
+    hypotheses=("every covariance is positive definite",), scope="m <= 3; a product involves two coordinates")
 def gaussian_statistics(on: Record) -> None:
     for m in (1, 2, 3):
         z = sp.symbols(f"z1:{m + 1}")
@@ -170,7 +170,9 @@ def vector_of_statistics(on: Record) -> None:
               "map: f^-1(x) = M f'^-1(x) + c.",
     hypotheses=("the statistics of both models are the coordinates and all their products",
                 "f'^-1(x) ranges over an open set", "A is invertible"),
-    universal=gaussian_relation)
+    universal=gaussian_relation,
+    scope="the identities are shown for m <= 4 and m <= 3; that products which occur twice do no harm is a count of "
+          "dimensions in words")
 def proposition_g_2(on: Record) -> None:
     for m in (1, 2, 3, 4):
         x = sp.symbols(f"x1:{m + 1}")
@@ -197,7 +199,7 @@ def proposition_g_2(on: Record) -> None:
     statement="The relation leaves A open: with all m + m^2 statistics, of which z_i z_j and z_j z_i are equal, a "
               "matrix of determinant (det M)^(2m + 1) relates them, and for m >= 2 so do others, invertible as well as "
               "singular.",
-    hypotheses=("z = M z' + c with an invertible M",))
+    hypotheses=("z = M z' + c with an invertible M",), scope="m <= 2; larger m are alike")
 def matrix_is_not_unique(on: Record) -> None:
     for m in (1, 2):
         matrix = sp.Matrix(m, m, sp.symbols(f"m0:{m * m}"))
@@ -236,7 +238,8 @@ def three_points_are_too_few(on: Record) -> None:
     "kivva.propG.2.product", place="App. G.2, after Remark G.3", kind=Kind.ADDED,
     statement="For product laws, whose statistics are z_i and z_i^2 alone, the same argument gives a monomial M: every "
               "latent of one model is a scaled and shifted latent of the other.",
-    hypotheses=("the statistics are z_i and z_i^2", "the latents range over an open set", "A is invertible"))
+    hypotheses=("the statistics are z_i and z_i^2", "the latents range over an open set", "A is invertible"),
+    scope="m <= 4; the other latents at 0, two of them are all there is to look at")
 def product_statistics_give_monomial_maps(on: Record) -> None:
     for m in (2, 3, 4):
         x, row = sp.symbols(f"x1:{m + 1}"), sp.symbols(f"m1:{m + 1}")
@@ -252,7 +255,7 @@ def product_statistics_give_monomial_maps(on: Record) -> None:
     statement="Identifiability up to an affine map is stronger than identifiability up to the relation of iVAE: affine "
               "equivalence implies the relation, and not conversely in general.",
     hypotheses=("the statistics of the second model are free, or the Gaussian ones",),
-    scope="for the Gaussian statistics (29) the two coincide, by Proposition G.2")
+    scope="for the Gaussian statistics (29) the two coincide, by Proposition G.2; the identity is shown for m <= 2")
 def affine_is_stronger(on: Record) -> None:
     for m in (1, 2):
         z, c = sp.symbols(f"z1:{m + 1}"), sp.symbols(f"c1:{m + 1}")
@@ -271,3 +274,28 @@ def affine_is_stronger(on: Record) -> None:
     on.printed.prove(found.equivalence is Equivalence.AFFINE_STATISTICS
                      and not found.equivalence.implies(Equivalence.AFFINE),
                      "two models that the statistics relate and, decided exactly, no affine map does")
+
+
+def exchanged(power: int) -> tuple[Any, Any]:
+    """Mixed derivatives in w of log p(z|u) and of lambda . z, for z = (w1 + w2, w1 - w2), Q = exp(-z^power)."""
+    w, weights = sp.symbols("w1 w2", real=True), sp.symbols("lambda1 lambda2", real=True)
+    z = (w[0] + w[1], w[0] - w[1])
+    base, natural = -sum(v**power for v in z), sum(a * v for a, v in zip(weights, z, strict=True))
+    return sp.expand(sp.diff(base + natural, *w)), sp.expand(sp.diff(natural, *w))
+
+
+@chapter.claim(
+    "kivva.G.best", place="App. G, introduction", kind=Kind.ADDED,
+    statement="The relation of iVAE, called the best possible under its assumptions, is not so for every base measure: "
+              "with the statistic T_i = z_i, f and f o A can be related by (26) although no prior of the form (25) "
+              "gives f o A the law of x that f has.",
+    hypotheses=("A is invertible and not monomial", "the base measures are exp(-z^4)"),
+    scope="one example, A = ((1, 1), (1, -1))")
+def relation_can_be_too_coarse(on: Record) -> None:
+    matrix = sp.Matrix([[1, 1], [1, -1]])
+    quartic, natural = exchanged(4)
+    normal, _ = exchanged(2)
+    on.printed.prove(matrix.det() != 0 and natural == 0 and quartic != 0 and normal == 0,
+                     f"T = z: (26) holds with this A, z = A w. The law of w given u would have to be that of A^-1 z, "
+                     f"whose log density has the mixed derivative {quartic} for every lambda: it is no product, so no "
+                     "factorial prior fits; with exp(-z^2) the mixed derivative is 0")

@@ -11,20 +11,20 @@ import sympy as sp
 from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Kind
-from ident_theory.claims.papers import REPAIRS
-from ident_theory.claims.record import Record
-from ident_theory.claims.repair.matrices import (
+from ident_theory.claims.matrices import (
     NUMBERS,
+    Matrix,
     Row,
-    Rows,
     apply,
     column_basis,
     matrices,
+    matrix_of,
     rank,
-    rows_of,
-    shown,
+    shown_matrix,
     solve,
 )
+from ident_theory.claims.papers import REPAIRS
+from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
 
 chapter = Chapter(REPAIRS)
@@ -36,20 +36,20 @@ class HullCase:
 
     Attributes
     ----------
-    statistics : tuple of Rows
+    statistics : tuple of Matrix
         For every i the values of T_i, one row a point of Z_i.
     null : tuple of frozenset of int
         For every i the points of Z_i of measure zero.
     tuples : tuple of tuple of int
         The set Z, as indices of points.
-    a, shift, s : Rows, Row, dict
+    a, shift, s : Matrix, Row, dict
         A, c, and S on the tuples of positive measure.
     """
 
-    statistics: tuple[Rows, ...]
+    statistics: tuple[Matrix, ...]
     null: tuple[frozenset[int], ...]
     tuples: tuple[tuple[int, ...], ...]
-    a: Rows
+    a: Matrix
     shift: Row
     s: tuple[Row, ...]
 
@@ -68,7 +68,7 @@ def _relation(case: HullCase) -> bool:
         apply(case.a, s, case.shift) == case.stacked(z) for z, s in zip(seen, case.s, strict=True))
 
 
-def _independent(case: HullCase, constant: bool, positive_only: bool) -> bool:
+def _independent(case: HullCase, constant: bool = True, positive_only: bool = False) -> bool:
     """Whether T_i1, ..., T_ik, with or without 1, are independent on the points of Z_i, for every i."""
     for rows, null in zip(case.statistics, case.null, strict=True):
         table = [((Fraction(1),) if constant else ()) + row for p, row in enumerate(rows)
@@ -87,10 +87,10 @@ def _takes_all_points(case: HullCase) -> bool:
 
 
 def _shown(case: HullCase) -> str:
-    statistics = "; ".join(f"T_{i + 1} at the points of Z_{i + 1}: {shown(rows)}, null: {sorted(null)}"
+    statistics = "; ".join(f"T_{i + 1} at the points of Z_{i + 1}: {shown_matrix(rows)}, null: {sorted(null)}"
                            for i, (rows, null) in enumerate(zip(case.statistics, case.null, strict=True)))
-    return (f"{statistics}; Z (indices of points): {list(case.tuples)}; A = {shown(case.a)}, c = "
-            f"{shown([case.shift])}, S = {shown(case.s)}")
+    return (f"{statistics}; Z (indices of points): {list(case.tuples)}; A = {shown_matrix(case.a)}, c = "
+            f"{shown_matrix([case.shift])}, S = {shown_matrix(case.s)}")
 
 
 @st.composite
@@ -103,11 +103,13 @@ def _cases(draw: st.DrawFn, dropped: frozenset[str]) -> HullCase:
         table = [list(row) for row in draw(matrices(points, k, NUMBERS))]
         if "1, T independent" in dropped and draw(st.booleans()):
             table = [[Fraction(1), *row[1:]] for row in table]
-        statistics.append(rows_of(table))
+        statistics.append(matrix_of(table))
     tuples = list(cartesian(*[range(len(rows)) for rows in statistics]))
     if "Z is a product" in dropped:  # often the diagonal, which takes all points of every Z_i
         least = [tuple(min(p, len(rows) - 1) for rows in statistics) for p in range(k + 2)]
         tuples = draw(st.just(list(dict.fromkeys(least))) | st.lists(st.sampled_from(tuples), min_size=1, unique=True))
+    if "Z takes all points of every Z_i" in dropped and draw(st.booleans()):
+        tuples = list(cartesian(*[range(draw(st.integers(1, len(rows)))) for rows in statistics]))
     null = tuple(frozenset(draw(st.lists(st.sampled_from(range(len(rows))), max_size=1))) for rows in statistics)
     bare = HullCase(tuple(statistics), null, tuple(tuples), (), (), ())
     seen = bare.seen()
@@ -128,6 +130,8 @@ def _cases(draw: st.DrawFn, dropped: frozenset[str]) -> HullCase:
     extra = draw(matrices(1, len(a[0])))[0]  # S may be moved along with c
     s = tuple(tuple(x + e for x, e in zip(row, extra, strict=True)) for row in solved if row is not None)
     shift = tuple(o - v for o, v in zip(origin, apply(a, extra), strict=True))
+    if "T = A S + c" in dropped and draw(st.booleans()):
+        a = (a[0],) * len(a)
     return HullCase(tuple(statistics), null, tuple(tuples), a, shift, s)
 
 
@@ -138,12 +142,11 @@ def affine_hull() -> Universal[HullCase]:
         "every i, then A has full row rank nk",
         cases=_cases,
         conclusion=lambda case: rank(case.a) == len(case.a),
-        hypotheses={"T = A S + c": _relation,
-                    "T independent": lambda case: _independent(case, constant=False, positive_only=False),
-                    "1, T independent": lambda case: _independent(case, constant=True, positive_only=False),
-                    "modulo null sets": lambda case: _independent(case, constant=True, positive_only=True),
+        # The second follows from the third: dropped alone it leaves all that is needed.
+        hypotheses={"T = A S + c": _relation, "1, T independent": _independent,
+                    "modulo null sets": lambda case: _independent(case, positive_only=True),
                     "Z takes all points of every Z_i": _takes_all_points, "Z is a product": _is_product},
-        needed=("modulo null sets", "Z is a product"), show=_shown)
+        needed=("T = A S + c", "modulo null sets", "Z takes all points of every Z_i", "Z is a product"), show=_shown)
 
 
 def without_the_constant() -> Universal[HullCase]:
@@ -151,8 +154,9 @@ def without_the_constant() -> Universal[HullCase]:
     full = affine_hull()
     return Universal("the same with T_i1, ..., T_ik independent, the constant function left out", cases=lambda dropped:
                      _cases(dropped | {"1, T independent"}), conclusion=full.conclusion,
-                     hypotheses={name: test for name, test in full.hypotheses.items()
-                                 if name not in ("1, T independent", "modulo null sets")}, show=_shown)
+                     hypotheses={**{name: test for name, test in full.hypotheses.items()
+                                    if name not in ("1, T independent", "modulo null sets")},
+                                 "T independent": lambda case: _independent(case, constant=False)}, show=_shown)
 
 
 @chapter.claim(
@@ -162,6 +166,8 @@ def without_the_constant() -> Universal[HullCase]:
               "is invertible for m = nk. No derivative is used, and nothing is asked of S.",
     hypotheses=("Z is a product set", "minimality: 1, T_i1, ..., T_ik are linearly independent on Z_i, for every i",
                 "for a relation that holds almost everywhere: minimality modulo null sets, Z_i with a product measure"),
+    scope="the block form of the differences is computed for n, k up to 3; it is the same for all. That independent "
+          "functions have k + 1 points where det [1 T_i] is not 0 is quoted",
     universal=affine_hull)
 def full_row_rank(on: Record) -> None:
     """Differences of T over nk + 1 points make a block diagonal matrix; its determinant, for all n and k."""

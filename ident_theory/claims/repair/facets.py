@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sympy.calculus.util import minimum
 
 from ident_theory.claims.claim import Chapter, Kind
+from ident_theory.claims.matrices import Matrix, Row, inverse_or_none, invertible_matrices, matrices, shown_matrix
 from ident_theory.claims.papers import REPAIRS
 from ident_theory.claims.record import Record
-from ident_theory.claims.repair.matrices import Row, Rows, inverse, invertible, matrices, shown
 from ident_theory.claims.universal import Universal
 from ident_theory.numerics import Evidence
 
@@ -28,7 +28,7 @@ Interval = tuple[Fraction | None, Fraction | None]
 class BoxCase:
     """A t' + c for t' in a product of closed intervals, and the product that it should be."""
 
-    a: Rows
+    a: Matrix
     shift: Row
     source: tuple[Interval, ...]
     target: tuple[Interval, ...]
@@ -60,7 +60,7 @@ def is_onto(case: BoxCase) -> bool:
     ranges = [row_range(row, c, case.source) for row, c in zip(case.a, case.shift, strict=True)]
     if len(case.a) == 1:
         return ranges[0] == case.target[0]
-    back = inverse(case.a) if len(case.a) == len(case.a[0]) else None
+    back = inverse_or_none(case.a) if len(case.a) == len(case.a[0]) else None
     if back is None or not all(_within(r, t) for r, t in zip(ranges, case.target, strict=True)):
         return False
     moved = [sum((-b * c for b, c in zip(row, case.shift, strict=True)), Fraction(0)) for row in back]
@@ -69,7 +69,7 @@ def is_onto(case: BoxCase) -> bool:
 
 
 def _is_invertible(case: BoxCase) -> bool:
-    return len(case.a) == len(case.a[0]) and inverse(case.a) is not None
+    return len(case.a) == len(case.a[0]) and inverse_or_none(case.a) is not None
 
 
 def _is_bounded(interval: Interval) -> bool:
@@ -109,7 +109,7 @@ def _cases(draw: st.DrawFn, dropped: frozenset[str], any_line: bool = False) -> 
         d = draw(st.integers(2, 3))
         a, n = draw(matrices(1, d)), 1
     else:
-        d, a = n, draw(invertible(n))
+        d, a = n, draw(invertible_matrices(n))
     source = tuple(draw(_intervals(kinds)) for _ in range(d))
     shift = draw(matrices(1, n))[0]
     box = tuple(row_range(row, c, source) for row, c in zip(a, shift, strict=True))
@@ -120,7 +120,7 @@ def _cases(draw: st.DrawFn, dropped: frozenset[str], any_line: bool = False) -> 
 def _shown(case: BoxCase) -> str:
     def text(box: tuple[Interval, ...]) -> str:
         return " x ".join(f"[{'-oo' if low is None else low}, {'oo' if high is None else high}]" for low, high in box)
-    return f"A = {shown(case.a)}, c = {shown([case.shift])}: {text(case.source)} -> {text(case.target)}"
+    return f"A = {shown_matrix(case.a)}, c = {shown_matrix([case.shift])}: {text(case.source)} -> {text(case.target)}"
 
 
 def facets() -> Universal[BoxCase]:
@@ -216,8 +216,8 @@ def scaled_permutation(on: Record) -> None:
         and all(value in (0, 1, None) for value in dimensions.values()),
         "the facet {t_i = end} of the target has dimension n - 1 and comes from the face of the source where row i is "
         "least (or greatest); a separable function is least where every term is, and a_j t'_j is least on a set of "
-        "dimension 1 exactly if a_j = 0 (12 cases of sign and interval, symbolic): so n - 1 entries of row i vanish, "
-        "for every n")
+        "dimension 1 exactly if a_j = 0 (12 cases of sign and interval, symbolic; no I'_j is a point, as A is "
+        "invertible and no I_i is): so n - 1 entries of row i vanish, for every n")
     counts = monomial_counts()
     on.printed.support(all(bad == 0 and total > 0 for total, bad in counts.values()),
                        "; ".join(f"{name}: {total} integer matrices carry it onto itself, {bad} not monomial"
@@ -229,7 +229,7 @@ def scaled_permutation(on: Record) -> None:
 @chapter.claim(
     "repair.r3.rows", place="after R3", kind=Kind.ADDED,
     statement="R3 holds row by row: if I_i is bounded above or below, then row i of A has exactly one non-zero entry, "
-              "also where other intervals are whole lines. (So lines in the polyhedron need no separate argument.)",
+              "also where other intervals are whole lines: lines in the polyhedron need no separate argument.",
     hypotheses=("A is square and invertible", "the image is the whole product", "every I_i has at least two points",
                 "I_i is bounded above or below for the row in question"),
     universal=facets_by_rows)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import sympy as sp
 from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Kind
+from ident_theory.claims.matrices import INTEGERS, Matrix, Row, apply, inverse_or_none, matrices, rank, shown_matrix
 from ident_theory.claims.papers import REPAIRS
 from ident_theory.claims.record import Record
-from ident_theory.claims.repair.matrices import INTEGERS, Row, Rows, apply, inverse, matrices, rank, shown
 from ident_theory.claims.universal import Universal
 from ident_theory.numerics import Evidence
 
@@ -26,9 +26,9 @@ class FiniteModel:
     ----------
     base : Row
         Q.
-    statistics : Rows
+    statistics : Matrix
         T at every z, integers.
-    natural : Rows
+    natural : Matrix
         lambda at u_0, u_1, ..., integers.
     decoder : tuple of int
         f at every z.
@@ -37,8 +37,8 @@ class FiniteModel:
     """
 
     base: Row
-    statistics: Rows
-    natural: Rows
+    statistics: Matrix
+    natural: Matrix
     decoder: tuple[int, ...]
     noise: Row
 
@@ -65,8 +65,9 @@ class FiniteModel:
                      for x in range(size))
 
     def __str__(self) -> str:
-        return (f"Q = {shown([self.base])}, T = {shown(self.statistics)}, lambda = {shown(self.natural)}, "
-                f"f = {list(self.decoder)}, noise on Z_{len(self.noise)}: {shown([self.noise])}")
+        return (f"Q = {shown_matrix([self.base])}, T = {shown_matrix(self.statistics)}, "
+                f"lambda = {shown_matrix(self.natural)}, "
+                f"f = {list(self.decoder)}, noise on Z_{len(self.noise)}: {shown_matrix([self.noise])}")
 
 
 Pair = tuple[FiniteModel, FiniteModel]
@@ -124,6 +125,7 @@ def _pairs(draw: st.DrawFn, dropped: frozenset[str]) -> Pair:
         base[draw(st.integers(1, points - 1))] = Fraction(0)
     statistics = draw(matrices(points, count))
     natural = draw(matrices(count + 1, count))
+    others = draw(matrices(points, count)) if "equal laws" in dropped and draw(st.booleans()) else statistics
     decoder = draw(st.lists(st.integers(0, size - 1), min_size=points, max_size=points,
                             unique="f injective" not in dropped))
     first = FiniteModel(tuple(base), statistics, natural, tuple(decoder), noise)
@@ -131,10 +133,10 @@ def _pairs(draw: st.DrawFn, dropped: frozenset[str]) -> Pair:
     mixing = [[Fraction(int(i == j)) for j in range(count)] for i in range(count)]
     if count == 2:
         mixing[0][1] = draw(INTEGERS)
-    back = inverse(mixing)
+    back = inverse_or_none(mixing)
     assert back is not None
     offset, factor = draw(matrices(1, count))[0], draw(matrices(1, count))[0]
-    moved = [apply(mixing, statistics[z], offset) for z in order]
+    moved = [apply(mixing, others[z], offset) for z in order]
     if "base measure positive" in dropped:
         moved = [draw(matrices(1, count))[0] if base[z] == 0 else row for z, row in zip(order, moved, strict=True)]
     # lambda' = B^-T lambda + factor, and Q' makes up for the factor.
@@ -146,7 +148,16 @@ def _pairs(draw: st.DrawFn, dropped: frozenset[str]) -> Pair:
         tuple((decoder[z] - shift + coset * draw(st.integers(0, 1))) % size if coset else (decoder[z] - shift) % size
               for z in order),
         tuple(noise[(x - shift) % size] for x in range(size)))
-    return first, second
+    return first, _with_idle_statistic(draw, second) if draw(st.booleans()) else second
+
+
+def _with_idle_statistic(draw: st.DrawFn, model: FiniteModel) -> FiniteModel:
+    """The same laws with one statistic more, of any values, whose natural parameter is the same for all u."""
+    values = draw(st.lists(st.integers(-2, 2).map(Fraction), min_size=len(model.base), max_size=len(model.base)))
+    weight = draw(st.integers(-2, 2).map(Fraction))
+    return replace(model, statistics=tuple((*row, v) for row, v in zip(model.statistics, values, strict=True)),
+                   natural=tuple((*row, weight) for row in model.natural),
+                   base=tuple(q * Fraction(2) ** int(-weight * v) for q, v in zip(model.base, values, strict=True)))
 
 
 def noise_removal() -> Universal[Pair]:
@@ -161,7 +172,7 @@ def noise_removal() -> Universal[Pair]:
             "same noise": lambda pair: pair[0].noise == pair[1].noise,
             "non-zero characteristic function": _no_zero, "f injective": _is_injective,
             "base measure positive": lambda pair: all(q > 0 for model in pair for q in model.base)},
-        needed=("same noise", "non-zero characteristic function", "f injective", "base measure positive"),
+        needed=("equal laws", "same noise", "non-zero characteristic function", "f injective", "base measure positive"),
         show=lambda pair: f"first: {pair[0]}; second: {pair[1]}")
 
 
@@ -174,7 +185,8 @@ def noise_removal() -> Universal[Pair]:
               "almost every m in the common image. Nothing is differentiated, and n < d is allowed.",
     hypotheses=("f and f' injective and Borel (for the second part)", "one law of the noise, independent of (z, u)",
                 "its characteristic function is not zero on a dense set", "the laws agree for all u that occur in L",
-                "Q > 0 on the set of values of z, so that all P_u have the same null sets"),
+                "Q > 0 on the set of values of z, if almost every m is to mean almost every z (the P_u have the same "
+                "null sets in any case)"),
     scope="the step from a dense set of frequencies to all is continuity of characteristic functions, quoted; the "
           "search is on finite cyclic groups",
     universal=noise_removal)
@@ -203,7 +215,8 @@ def _ratio_identity(n: int, k: int) -> bool:
     "repair.r1.dense", place="after R1", kind=Kind.ADDED,
     statement="The set of frequencies has to be dense: with noise whose characteristic function is max(1 - |t|, 0), "
               "two different laws on the line give the same law of x, although f is the identity in both models.",
-    hypotheses=("f = f' = identity on R", "the noise has density (1 - cos x) / (pi x^2)"))
+    hypotheses=("f = f' = identity on R", "the noise has density (1 - cos x) / (pi x^2)"),
+    scope="Polya's criterion, by which the two functions and that of the noise are characteristic functions, is quoted")
 def zeros_on_an_interval(on: Record) -> None:
     """exp(-|t|), and the same up to 1 and then along the tangent to zero: both are of Polya's kind."""
     t = sp.Symbol("t", nonnegative=True)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ident_theory.errors import IdentTheoryError
 from ident_theory.metrics import mcc
 from ident_theory.models import Model
 from ident_theory.models.value import FloatArray
+from ident_theory.testing.conformance.refusing import refused_with_a_message
 
 
 class EstimatorConformance:
@@ -77,14 +77,13 @@ class EstimatorConformance:
         return z @ a.T + 0.05 * rng.normal(size=(size, d + 2)), u, z
 
     def test_latents_have_their_shape(self, estimator: Any) -> None:
-        """(N, d) for any N, finite, row by row."""
+        """(N, d) for any N, also of points that the fit has not seen, real, finite, row by row."""
         x, u, _ = self._data(300)
         fitted = self._fit(estimator, x, u)
-        z = np.asarray(fitted.transform(x))
-        assert z.shape == (len(x), self.latent_dim), f"expected {(len(x), self.latent_dim)}, found {z.shape}"
-        assert np.isfinite(z).all(), "a latent that is not finite"
-        part = np.asarray(fitted.transform(x[5:12]))
-        self._same(part, z[5:12], "some rows have other latents when they come alone")
+        z = self._latents(fitted, x)
+        for rows in (slice(5, 12), slice(7, 8)):
+            self._same(self._latents(fitted, x[rows]), z[rows], "some rows have other latents when they come alone")
+        self._latents(fitted, (x[1:] + x[:-1]) / 2)
 
     def test_the_same_seed_gives_the_same_fit(self, estimator: Any) -> None:
         """And the generators of numpy's global state are left alone."""
@@ -117,18 +116,27 @@ class EstimatorConformance:
         """At the fit, by a `ValueError` or an error of this package, with a message."""
         x, u, _ = self._data(60)
         x[7, 1] = value
-        self._refused(lambda: self._fit(estimator, x, u), f"{value} in the data")
+        refused_with_a_message(lambda: self._fit(estimator, x, u), f"{value} in the data")
+
+    def test_other_lengths_of_u_are_refused(self, estimator: Any) -> None:
+        """Where u is given: fewer or more values than observations, likewise."""
+        if not self.uses_u:
+            pytest.skip("uses_u is False")
+        x, u, _ = self._data(60)
+        refused_with_a_message(lambda: self._fit(estimator, x, u[:-1]), "59 values of u for 60 observations",
+                               IndexError)
 
     def test_other_widths_are_refused(self, estimator: Any) -> None:
         """Observations of another dimension than those of the fit, likewise."""
         x, u, _ = self._data(300)
         fitted = self._fit(estimator, x, u)
-        self._refused(lambda: fitted.transform(x[:, 1:]), "observations with a column missing")
+        refused_with_a_message(lambda: fitted.transform(x[:, 1:]), "observations with a column missing")
 
     def test_it_recovers_a_linear_gaussian_truth(self, estimator: Any) -> None:
-        """The MCC of the kind that it promises, on the data of the fit."""
+        """The MCC of the kind that it promises, on the data of the fit; an earlier fit to other data must not count."""
+        self._fit(estimator, *self._data(300, 4)[:2])
         x, u, z = self._data(self.size)
-        found = np.asarray(self._fit(estimator, x, u).transform(x))
+        found = self._latents(self._fit(estimator, x, u), x)
         value = float(mcc(z, found, self.kind, constant="zero"))
         assert value >= self.least_mcc, f"{self.kind} MCC {value:.4f} on the truth, at least {self.least_mcc} asked for"
 
@@ -144,8 +152,15 @@ class EstimatorConformance:
         assert shape == (self.latent_dim, x.shape[1]), \
             f"model(): expected {(self.latent_dim, x.shape[1])} latents and observations, found {shape}"
 
-    def _data(self, size: int) -> tuple[FloatArray, np.ndarray, FloatArray]:
-        return self.truth(np.random.default_rng([self.random_seed, 1]), size)
+    def _latents(self, fitted: Any, x: FloatArray) -> np.ndarray:
+        z = np.asarray(fitted.transform(x))
+        assert z.shape == (len(x), self.latent_dim), f"expected {(len(x), self.latent_dim)}, found {z.shape}"
+        assert z.dtype.kind in "fiu", f"expected real latents, found an array of {z.dtype}"
+        assert np.isfinite(z).all(), "a latent that is not finite"
+        return z
+
+    def _data(self, size: int, stream: int = 1) -> tuple[FloatArray, np.ndarray, FloatArray]:
+        return self.truth(np.random.default_rng([self.random_seed, stream]), size)
 
     def _fit(self, estimator: Any, x: FloatArray, u: np.ndarray) -> Any:
         fitted = estimator.fit(x, u if self.uses_u else None, np.random.default_rng([self.random_seed, 2]))
@@ -156,16 +171,6 @@ class EstimatorConformance:
         scale = max(float(np.abs(other).max()), 1e-300)
         gap = float(np.abs(one - other).max()) / scale
         assert gap <= self.tolerance, f"{text}: by {gap:.3g} of their size"
-
-    @staticmethod
-    def _refused(call: Any, what: str) -> None:
-        message = None
-        try:
-            call()
-        except (ValueError, IdentTheoryError) as error:
-            message = str(error)
-        assert message is not None, f"{what}: expected a ValueError or an error of ident_theory, found none"
-        assert message, f"{what}: refused without a message"
 
 
 def _global_state() -> str:

@@ -1,8 +1,9 @@
 """Kill a call at every moment: a process of its own that forks for each moment and reports what is left on disk.
 
 Run as ``python -m ident_theory.testing.conformance.killing`` with a job as JSON on standard input. The source of the
-job defines ``save(path, number)`` and ``load(path)``, and perhaps ``work(path)`` and ``contents(path)``. Each moment is
-a line of Python that the call executes; there the process kills itself, so that no handler and no clean-up runs.
+job defines ``save(path, number)`` and ``load(path)``, and perhaps ``work(path)`` and ``contents(path)``. Moments are
+before each line of Python that the call executes and after each built-in function that touches the disk; there the
+process kills itself, so that no handler and no clean-up runs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +35,62 @@ def namespace(source: str) -> dict[str, Any]:
     return found
 
 
-def counted(call: Callable[[], Any], stop: int | None) -> int:
-    """Number of lines that a call executes; at line `stop` the process is killed."""
-    lines = 0
+_STANDARD = os.path.dirname(os.__file__)
+#: Modules of the built-in functions that touch the disk.
+_DISK = ("io", "_io", "posix", "nt", "mmap")
+_DISK_NAMES = ("close", "fdatasync", "flush", "fsync", "ftruncate", "link", "mkdir", "open", "pwrite", "remove",
+               "rename", "replace", "rmdir", "sendfile", "symlink", "truncate", "unlink", "write", "writelines",
+               "writev")
+
+
+def touches_disk(function: Any) -> bool:
+    """Whether a built-in function or method may change a file."""
+    owner = getattr(function, "__module__", None) or type(getattr(function, "__self__", None)).__module__
+    return getattr(function, "__name__", "") in _DISK_NAMES and owner in _DISK
+
+
+def place_of(frame: Any) -> str:
+    """File and line of the innermost call that is not one of the standard library."""
+    own = frame
+    while own is not None and own.f_code.co_filename.startswith(("<frozen", _STANDARD)):
+        own = own.f_back
+    own = own or frame
+    return f"{os.path.basename(own.f_code.co_filename)}:{own.f_lineno}"
+
+
+def counted(call: Callable[[], Any], stop: int | None) -> dict[str, Any]:
+    """Number of moments of a call, and those at the disk with their places; at moment `stop` the process is killed."""
+    count = 0
+    disk: list[int] = []
+    places: dict[int, str] = {}
+
+    def pass_one(frame: Any, name: str) -> None:
+        nonlocal count
+        count += 1
+        if count == stop:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name:
+            disk.append(count)
+        if stop is None:
+            places[count] = place_of(frame) + (f", after {name}()" if name else "")
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
-        nonlocal lines
         if event == "line":
-            lines += 1
-            if lines == stop:
-                os.kill(os.getpid(), signal.SIGKILL)
+            pass_one(frame, "")
         return trace
 
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        if event == "c_return" and touches_disk(argument):
+            pass_one(frame, argument.__name__)
+
+    sys.setprofile(profile)
     sys.settrace(trace)
     try:
         call()
     finally:
         sys.settrace(None)
-    return lines
+        sys.setprofile(None)
+    return {"count": count, "disk": disk, "places": places}
 
 
 def forked(call: Callable[[], Any]) -> dict[str, Any]:
@@ -73,12 +112,20 @@ def forked(call: Callable[[], Any]) -> dict[str, Any]:
     return json.loads(text) if text else {"killed": True}
 
 
-def moments(lines: int, most: int) -> list[int]:
-    """Lines to be killed at: all, or evenly spread ones and the last."""
-    if lines <= most:
-        return list(range(1, lines + 1))
-    spread = {1 + round(i * (lines - 1) / (most // 2)) for i in range(most // 2 + 1)}
-    return sorted(spread | set(range(lines - most // 2, lines + 1)))
+def moments(count: int, disk: list[int], most: int) -> list[int]:
+    """Moments to be killed at: all; or some at the disk and just before it, some evenly spread, and the last."""
+    if count <= most:
+        return list(range(1, count + 1))
+    near = sorted({m for moment in disk for m in (moment - 1, moment) if m > 0})
+    chosen = {*_spread(near, most // 2), count}
+    return sorted(chosen | set(_spread(range(1, count + 1), most - len(chosen))))
+
+
+def _spread(items: Sequence[int], most: int) -> list[int]:
+    """At most so many of them, evenly spread, the first and the last among them."""
+    if len(items) <= most or most < 2:
+        return list(items)[:max(most, 0)]
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
@@ -101,21 +148,23 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     warm = place("warm")
     call(warm)  # imports what it needs here, once, so that imports are no moments
     calm = place("calm")
-    lines = forked(lambda: counted(lambda: call(calm), None))
-    if "result" not in lines:
-        raise RuntimeError(lines.get("trace", "the call was killed"))
+    answer = forked(lambda: counted(lambda: call(calm), None))
+    if "result" not in answer:
+        raise RuntimeError(answer.get("trace", "the call was killed"))
+    seen = answer["result"]
     reference = forked(lambda: names["contents"](calm))
     cases = []
-    for moment in moments(lines["result"], most):
+    for moment in moments(seen["count"], seen["disk"], most):
         path = place(f"kill{moment}")
         killed = forked(lambda path=path, moment=moment: counted(lambda: call(path), moment))  # type: ignore[misc]
         exists = path.exists()
         loaded = forked(lambda path=path: names["load"](path)) if exists else None  # type: ignore[misc]
         again = forked(lambda path=path: call(path) and None)  # type: ignore[misc]
         after = forked(lambda path=path: names["contents"](path))  # type: ignore[misc]
-        cases.append({"moment": moment, "killed": "killed" in killed, "exists": exists, "loaded": loaded,
+        cases.append({"moment": moment, "place": seen["places"].get(str(moment), ""),
+                      "killed": "killed" in killed, "exists": exists, "loaded": loaded,
                       "again": again, "same": after == reference})
-    return {"lines": lines["result"], "cases": cases}
+    return {"moments": seen["count"], "cases": cases}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from ident_theory.claims.gin import (
     families,
     gaussian,
     matrices,
+    pairs,
     remarks,
     segments,
     setting,
@@ -58,6 +59,7 @@ EXPECTED = {
     "gin.clamp": "repaired", "gin.vp.suff": "repaired",
     # Section 4.2 and Appendix D.1
     "gin.eq7": "typo", "gin.eq36-37": "verified", "gin.eq7.unbounded": "verified",
+    "gin.D1.gradient": "verified",
     # Sections 4.3 and 4.4, Appendix D
     "gin.exp1": "verified", "gin.exp2": "verified", "gin.support": "repaired", "gin.four": "verified",
     "gin.soft": "refuted",
@@ -228,6 +230,33 @@ def test_table_of_bits(monkeypatch):
 
 def test_clusters_outside_the_box(monkeypatch):
     broken(monkeypatch, experiments, "MEANS", ((0, 0), (3, 0), (6, 0), (9, 0), (12, 0)), "gin.exp1")
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_an_ideal_that_always_gives_one_answer(monkeypatch, answer):
+    broken(monkeypatch, gaussian, "forced_by", lambda *given: answer, "gin.rows", "gin.eq28", "gin.noise")
+
+
+def test_a_map_that_reads_every_latent(monkeypatch):
+    """The search then takes matched models for counterexamples, which contradicts the proof."""
+    broken(monkeypatch, pairs.Pair, "reads", lambda pair, i, j: True, "gin.eq28")
+
+
+def test_noise_that_is_not_looked_at(monkeypatch):
+    broken(monkeypatch, setting.Strips, "has_relation", lambda strips, where_it_occurs=False: True, "gin.eps")
+
+
+def test_gradients_with_another_divisor(monkeypatch):
+    right = training.missing_gradient
+    broken(monkeypatch, training, "missing_gradient", lambda divisor: right(divisor - 1), "gin.D1.gradient")
+
+
+def test_eq15_without_the_transpose(monkeypatch):
+    broken(monkeypatch, theorem, "eq15_formula", lambda left, right, b: (left.I * right.T, left.I * b), "gin.eq15")
+
+
+def test_a_bijection_of_squares_that_is_none_refutes_nothing(monkeypatch):
+    broken(monkeypatch, two_parameters.Split, "is_one_to_one", lambda split: False, "gin.A2.rev", "gin.appC")
 
 
 # Second routes.

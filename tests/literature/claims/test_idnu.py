@@ -17,7 +17,7 @@ EXPECTED = {
     "idnu.def1": "supported", "idnu.eq1": "typo", "idnu.eq1.diagonal": "verified", "idnu.prop1": "repaired",
     "idnu.def2": "repaired", "idnu.thm1": "repaired", "idnu.thm1.i": "typo", "idnu.thm1.iii": "typo",
     "idnu.thm1.iv": "typo", "idnu.thm2": "repaired", "idnu.weak=strong": "verified", "idnu.thm1.check": "supported",
-    "idnu.thm2.check": "supported",
+    "idnu.thm2.check": "supported", "idnu.thm1.both": "verified", "idnu.appA.mixing": "verified",
     "idnu.eq3": "typo", "idnu.s2.must": "repaired", "idnu.eq4": "repaired", "idnu.eq5": "verified",
     "idnu.bayes": "verified", "idnu.mc0": "verified", "idnu.eq6": "repaired", "idnu.mcc.strong": "repaired",
     "idnu.mcc.weak": "repaired", "idnu.insample": "supported", "idnu.cum": "verified", "idnu.480": "repaired",
@@ -25,7 +25,7 @@ EXPECTED = {
     "idnu.dzdx": "verified", "idnu.mixK": "repaired", "idnu.dz4": "verified", "idnu.L200": "verified",
     "idnu.appA": "verified", "idnu.F50": "verified", "idnu.E128": "verified", "idnu.tabB1": "verified",
     "idnu.tabB": "verified", "idnu.W5": "verified", "idnu.W6": "verified", "idnu.W7": "verified",
-    "idnu.Wcons": "typo", "idnu.Wmult": "repaired", "idnu.Wdir": "verified", "idnu.09": "repaired",
+    "idnu.Wcons": "typo", "idnu.Wmult": "gap", "idnu.Wdir": "verified", "idnu.09": "verified",
     "idnu.power": "repaired", "idnu.resp": "verified", "idnu.E1": "typo", "idnu.E2": "repaired",
     "idnu.E3": "verified", "idnu.E.orthants": "supported", "idnu.F4": "typo", "idnu.CN": "repaired",
     "idnu.appH.noise": "verified", "idnu.appH.notnec": "verified",
@@ -164,6 +164,46 @@ def test_the_printed_theorem_1_is_the_search_without_minimality():
     universal = theorems.weak_identifiability()
     assert universal.search(without=("minimality",)).counterexample is not None
     assert replace(universal, conclusion=lambda pair: pair[0].statistics == pair[1].statistics).search().counterexample
+
+
+def test_invertible_relations_by_hand():
+    line, plane = ((0, 0), (1, 2), (2, 4)), ((0, 0), (1, 0), (0, 1))
+    line, plane = (tuple(tuple(Fraction(v) for v in row) for row in rows) for rows in (line, plane))
+    moved = tuple((Fraction(1) - b, Fraction(5)) for a, b in line)
+    assert theorems.invertibly_related(line, moved)
+    assert not theorems.invertibly_related(line, plane)
+    assert not theorems.invertibly_related(plane, line)
+
+
+def test_both_matrices_are_invertible_in_the_counterexample_to_theorem_2():
+    for rows in theorems._rotated_parameters():
+        values = np.array([[float(v) for v in row] for row in rows])
+        assert abs(np.linalg.det(values[1:] - values[0])) > 0.1
+
+
+def test_a_permutation_instead_of_a_rotation_refutes_nothing(monkeypatch):
+    monkeypatch.setattr(theorems, "ROTATION", ((Fraction(0), Fraction(-1)), (Fraction(1), Fraction(0))))
+    assert verdict("idnu.thm2") == "open"
+
+
+def test_weights_without_the_exponential_are_noticed(monkeypatch):
+    right = clustering.Competitor.weights
+    monkeypatch.setattr(clustering.Competitor, "weights", lambda self: [w.log() for w in right(self)])
+    assert verdict("idnu.mc0") == "open"
+
+
+def test_dropping_what_a_score_needs_leaves_cases_undecided():
+    for claim, name in (("idnu.mcc.strong", "no constant latent"), ("idnu.mcc.weak", "no constant combination"),
+                        ("idnu.insample", "no constant latent"), ("idnu.CN", "invertible")):
+        found = find([claim])[0].universal().search(without=(name,))
+        assert found.undecided > 0
+        assert found.counterexample is None
+
+
+def test_significance_after_correction_would_leave_the_claim_open(monkeypatch):
+    right = wilcoxon.signed_ranks
+    monkeypatch.setattr(wilcoxon, "signed_ranks", lambda d: (right(d)[0], right(d)[1] / 10))
+    assert verdict("idnu.Wmult") == "open"
 
 
 def test_logarithms_are_compared_exactly():

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from flint import arb
 
 from ident_theory.claims import FAST, FULL, Effort, Universal, Verdict, ledger, run_claim
 from ident_theory.claims.kivva import (
@@ -37,27 +38,32 @@ from ident_theory.claims.kivva.proof_c_line import (
 from ident_theory.claims.kivva.proof_c_pairs import Pair, matched, rearranged, same_law
 from ident_theory.claims.kivva.proof_d_curves import TRIANGLE, agree_on, repeated_times
 from ident_theory.claims.kivva.proof_f_tables import Hidden, drawn, faithful, maximal, recover, same_up_to_names
-from ident_theory.models import AffineChange, GaussianMixture, PiecewiseAffineMap
+from ident_theory.models import AffineChange, GaussianMixture, PiecewiseAffineMap, ReLUNetwork
 from ident_theory.recovery import latent_graph, unmix_factorial
 
 EXPECTED = {
     "kivva.sec3.4.vae": "supported", "kivva.sec3.4.ica": "supported",
-    "kivva.sec3.4.nica": "verified",  # one map of the kind used there, shown not to be piecewise affine
+    "kivva.sec3.4.nica": "supported",  # two maps of the kind used there, shown not to be piecewise affine
     "kivva.ex2": "verified", "kivva.ex3": "repaired",
     "kivva.sec4.ml": "repaired",  # refuted in the audit; true under F2, on the whole grid
     "kivva.sec4.pinwheel": "typo", "kivva.sec4.real": "verified",
     "kivva.a.mfcvae": "repaired", "kivva.b.k1": "repaired", "kivva.thmC.1": "repaired",
-    "kivva.thmC.2": "repaired",  # verified in the audit, with F2 corrected; with F2 as printed it is false
+    "kivva.thmC.2": "repaired",  # verified in the audit, with F2 corrected; with F2 as printed |z| refutes it
+    "kivva.D.order": "typo",  # no row in the audit
     "kivva.C.linear": "typo", "kivva.defC.1": "supported",
     "kivva.defC.2": "repaired",  # a typo in the audit; local and global expansions differ in substance
     "kivva.defC.4": "supported", "kivva.thmC.3": "supported", "kivva.defC.6": "repaired", "kivva.lemC.4": "supported",
-    "kivva.lemC.5": "repaired", "kivva.eq13": "typo", "kivva.corC.6": "repaired",
-    "kivva.thmC.7": "repaired",  # verified in the audit; invertible on a ball may mean on one isolated value
+    "kivva.lemC.5": "repaired", "kivva.eq13": "typo", "kivva.eq6": "verified",
+    # A supplement to the audit: the image is not the support, and two maps with one law may have different images.
+    "kivva.corC.6": "gap",
+    "kivva.thmC.7": "repaired",  # verified in the audit, with a value at the centre; the ball may lie off the image
     "kivva.thmD.1": "repaired", "kivva.ex4": "verified", "kivva.lemD.2": "gap", "kivva.lemD.2.means": "repaired",
     "kivva.lemD.2.cont": "verified", "kivva.thmD.3": "supported",
     "kivva.thmD.4": "repaired", "kivva.remD.1": "repaired",  # no rows in the audit
     "kivva.thmE.1": "repaired",  # refuted in the audit, which names the correction
-    "kivva.thmE.1.svd": "gap", "kivva.remE.1": "verified", "kivva.thmE.2": "repaired", "kivva.F.markov": "supported",
+    "kivva.thmE.1.svd": "gap", "kivva.eq22": "verified",
+    "kivva.a.factorial": "repaired",  # no row in the audit
+    "kivva.remE.1": "verified", "kivva.thmE.2": "repaired", "kivva.F.markov": "supported",
     "kivva.F.mixing": "supported", "kivva.F.necessary": "repaired", "kivva.F.P3toL": "gap", "kivva.remF.2": "supported",
     "kivva.thmF.1": "repaired", "kivva.F.recovery": "supported",
 }
@@ -228,15 +234,84 @@ def test_monomial_maps_without_reflections_do_not_suffice():
     # |z| without its isolated value.
     (proof_c_mixtures, "PUNCTURED", pieces_of(line_map([0], [-1, 1])), "kivva.thmC.2"),
     (proof_c_counts, "PUNCTURED", pieces_of(line_map([0], [-1, 1])), "kivva.corC.6"),
+    (proof_c_counts, "gap_at_zero", lambda closed: pieces_of(line_map([0], [1, 2])), "kivva.corC.6"),
+    # A map that has values near -5.
+    (proof_c_mixtures, "ABSOLUTE", line_map([0], [1, 1]), "kivva.thmC.2"),
+    # A network without the tip, and one that folds the plane.
+    (proof_d_decoder, "TIP", ReLUNetwork([[[1, 0], [0, 1]]], [[0, 0]]), "kivva.remD.1"),
+    (proof_d_decoder, "tip", lambda a, b: (a, b), "kivva.remD.1"),
     # Two priors that are affinely equivalent.
     (proof_c_mixtures, "RIGHT", GaussianMixture(HALVES, [2, -1], [1, 1]), "kivva.thmC.2"),
+    # A transport that moves by a constant.
+    (special_cases, "_transported", lambda p, q, z: (z - Fraction(1, 10**9), z + Fraction(1, 10**9)), "kivva.ex2"),
+    (proof_f_hidden, "factorial", lambda n: n, "kivva.F.recovery"),
+    (proof_f_conditions, "maximal", lambda hidden: True, "kivva.F.P3toL"),
+    (reported_experiments, "has_distinct_ratios", lambda p: False, "kivva.a.factorial"),
     # A number of the table misread.
-    (reported_experiments, "TABLE_3", [((70, 7), (19, 5)), *reported_experiments.TABLE_3[1:]], "kivva.sec4.real"),
-    (reported_experiments, "TABLE_2", [((99, 9), (86, 3))], "kivva.sec4.pinwheel"),
+    (reported_experiments, "TABLE_3", [(("0.7", "0.07"), ("0.19", "0.05")), *reported_experiments.TABLE_3[1:]],
+     "kivva.sec4.real"),
+    (reported_experiments, "TABLE_3", [*reported_experiments.TABLE_3[:8], (("0.67", "0.6"), ("0.87", "0.05"))],
+     "kivva.sec4.real"),
+    (reported_experiments, "TABLE_2", [(("0.99", "0.09"), ("0.86", "0.03"))], "kivva.sec4.pinwheel"),
 ])
 def test_checks_notice_another_example(monkeypatch, module, name, value, id):
     monkeypatch.setattr(module, name, value)
     assert run_claim(CLAIMS[id], FAST).verdict is Verdict.OPEN
+
+
+def test_mixtures_that_differ_are_told_apart_in_a_ball(monkeypatch):
+    """Theorem C.3 is searched by densities: with a list of components in which the weights are lost it must fail."""
+    shapes = proof_c_analytic.listed
+    monkeypatch.setattr(proof_c_analytic, "_difference", lambda case, x: arb(0))
+    found = proof_c_analytic.mixtures_agree_everywhere().search(cases=50)
+    assert found.value is not None
+    assert found.undecided == 0
+    monkeypatch.undo()
+    p, q = GaussianMixture(HALVES, [0, 1], [1, 1]), GaussianMixture(["1/3", "2/3"], [0, 1], [1, 1])
+    assert shapes(p) != shapes(q)
+    case = proof_c_analytic.OnBall(p, q, Fraction(0), Fraction(1, 100))
+    assert not proof_c_analytic._agree_on_ball(case)
+    assert proof_c_analytic._agree_on_ball(replace(case, q=p))
+
+
+def test_moments_tell_mixtures_apart():
+    p = GaussianMixture(HALVES, [-1, 1], [1, 3])
+    assert proof_c_mixtures.line_moments(GaussianMixture([1], [2], [3]), 4) == [2, 7, 26, 16 + 6 * 4 * 3 + 3 * 9]
+    first, second = proof_c_mixtures._collapsed(p), p
+    assert proof_c_mixtures.line_moments(first, 2) == proof_c_mixtures.line_moments(second, 2)
+    assert proof_c_mixtures.line_moments(first, 12) != proof_c_mixtures.line_moments(second, 12)
+
+
+def test_two_moments_do_not_give_the_table(monkeypatch):
+    moments = proof_c_mixtures.line_moments
+    monkeypatch.setattr(proof_c_mixtures, "line_moments", lambda p, order: moments(p, 2))
+    assert proof_c_mixtures.table_is_read_off.__wrapped__().search(cases=200).value is not None
+
+
+def test_the_density_next_to_a_value_is_checked():
+    """The formula holds at a jump, but not next to it."""
+    without = proof_c_counts.density_near_a_value()
+    case = proof_c_counts.AtValue(proof_c_counts.JUMP, proof_c_counts.STANDARD, Fraction(1))
+    assert without.meets(case, ("continuity",))
+    assert not without.conclusion(case)
+
+
+def test_facets_may_have_several_coordinates():
+    sizes = set()
+    universal = reported_experiments.facets_are_recovered()
+    replace(universal, conclusion=lambda case: sizes.add(max(map(len, case.hidden.graph))) is None).search(cases=40)
+    assert sizes == {1, 2}
+
+
+def test_a_linear_mixing_has_one_change():
+    """The conclusion of linear ICA notices a mixing of another law."""
+    universal = special_cases.linear_decoders()
+    p = GaussianMixture(HALVES, [0, 1], [1, 2])
+    case = special_cases.Linear([[Fraction(2)]], p, [[Fraction(1)]], AffineChange(2, 0).carry(p))
+    assert universal.meets(case)
+    assert universal.conclusion(case)
+    assert not universal.conclusion(replace(case, q=p))
+    assert not universal.conclusion(replace(case, a=[[Fraction(3)]]))
 
 
 def test_the_swap_for_l4_is_needed(monkeypatch):

@@ -41,8 +41,9 @@ def test_every_claim_of_the_audit_has_an_entry():
     assert labels("audit") - set(ledger()) == set()
 
 
-@pytest.mark.parametrize(("paper", "lists"), [("ivae", ["ivae"]), ("gan", ["gan"]), ("idnu", ["idnu"]), ("gin", ["gin"]),
-                                              ("kivva", ["kivva_1", "kivva_2", "kivva_3"])])
+@pytest.mark.parametrize(("paper", "lists"), [
+    ("ivae", ["ivae"]), ("gan", ["gan"]), ("idnu", ["idnu"]), ("gin", ["gin"]),
+    ("kivva", ["kivva_1", "kivva_2", "kivva_3"])])
 def test_every_numbered_statement_is_covered(paper, lists):
     wanted = set().union(*(labels(name) for name in lists))
     covered = {label for claim in find(paper=paper) for label in claim.covers}
