@@ -20,13 +20,16 @@ def ledger() -> dict[str, Claim]:
     ``CHAPTERS`` gives.
     """
     claims: dict[str, Claim] = {}
+    taken: set[str] = set()
     for paper in PAPERS:
         package = import_module(f"ident_theory.claims.{paper.key}")
         for name in package.CHAPTERS:
             chapter: Chapter = import_module(f"{package.__name__}.{name}").chapter
             for claim in chapter.claims:
-                if claim.id in claims:
-                    raise AssertionError(f"{claim.id}: two claims have this id")
+                for id in (claim.id, *claim.aliases):
+                    if id in taken:
+                        raise AssertionError(f"{id}: two claims have this id")
+                    taken.add(id)
                 claims[claim.id] = claim
     return claims
 
@@ -50,7 +53,8 @@ def find(ids: Iterable[str] = (), paper: str | None = None) -> list[Claim]:
     found: dict[str, Claim] = {}
     for name in wanted:
         start = name.rstrip("*")
-        matches = [c for c in pool if c.id == name or (name[-1:] in ("*", ".") and c.id.startswith(start))]
+        matches = [c for c in pool if name in (c.id, *c.aliases)
+                   or (name[-1:] in ("*", ".") and c.id.startswith(start))]
         if not matches:
             near = get_close_matches(name, claims, n=3, cutoff=0.4)
             advice = f"; nearest: {', '.join(near)}" if near else ""

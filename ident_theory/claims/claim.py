@@ -118,6 +118,8 @@ class Claim:
         The paper's numbered statements that this claim answers for: ``"Theorem 1"``, ``"Table 2"``.
     scope : str
         What the check leaves out; empty if nothing.
+    aliases : tuple of str
+        Other ids under which it is found: those of theorems in `ident_theory.conditions`, and of tables.
     slow : bool
         Left out of the fast part of the ledger.
     universal : callable or None
@@ -137,6 +139,7 @@ class Claim:
     argument: str = ""
     covers: tuple[str, ...] = ()
     scope: str = ""
+    aliases: tuple[str, ...] = ()
     slow: bool = False
     universal: Callable[[], Universal[Any]] | None = None
 
@@ -263,7 +266,7 @@ class Outcome:
             "verdict": str(self.verdict), "evidence": str(self.evidence), "cases": self.cases,
             "seconds": round(self.seconds, 4), "problems": list(self.problems), "statement": claim.statement,
             "hypotheses": list(claim.hypotheses), "correction": correction, "argument": claim.argument,
-            "covers": list(claim.covers), "scope": claim.scope,
+            "covers": list(claim.covers), "aliases": list(claim.aliases), "scope": claim.scope,
             "printed": str(self.standing(Part.PRINTED)), "argument_verdict": str(self.standing(Part.ARGUMENT)),
             "corrected": str(self.standing(Part.CORRECTED)),
             "pieces": [{"part": str(p.part), "effect": str(p.effect), "evidence": str(p.evidence), "text": p.text,

@@ -278,7 +278,7 @@ def posterior_not_prior(on: Record) -> None:
 
 
 @chapter.claim(
-    "gan.s2d.result", place="Section II.D, eqs. 7-9", kind=Kind.THEOREM,
+    "gan.s2d.result", aliases=("gan.thm",), place="Section II.D, eqs. 7-9", kind=Kind.THEOREM,
     statement="Equal p(x|u) in two models of this form imply that their parameters are related as in eq. 9.",
     hypotheses=("injective decoders with the same noise", "the characteristic function of the noise does not vanish",
                 "nk + 1 values of u with an invertible L", "minimal (or strongly exponential) statistics"),

@@ -200,7 +200,7 @@ def recovered_latents() -> Universal[Pair]:
                      needed=("one law of x", "L invertible"), show=Pair.show)
 
 
-@chapter.claim("gin.eq28", place="Sec. 3.2; App. B, eq. 28", kind=Kind.CLAIM,
+@chapter.claim("gin.eq28", aliases=("gin.appB",), place="Sec. 3.2; App. B, eq. 28", kind=Kind.CLAIM,
                statement="With normal latents in both models every z_i is a_i w_j + b_i for one j, with a_i not zero, "
                          "and every w_j belongs to at most one z_i.",
                hypotheses=("one law of x given u", "normal latents in both models", "L is invertible"),

@@ -72,11 +72,12 @@ def networks_are_piecewise_affine() -> Universal[At]:
 
 @chapter.claim(
     "kivva.defH", place="App. H, (31), Definitions H.1 and H.2", kind=Kind.DEFINITION,
-    covers=("Definition H.1", "Definition H.2"),
+    covers=("Definition H.1", "Definition H.2", "Remark H.3"),
     statement="ReLU and leaky ReLU act coordinatewise; a class of networks consists of all alternating compositions of "
               "affine maps with an activation, of any number of layers, none narrower than the latent. Its members are "
               "continuous and piecewise affine.",
     hypotheses=("the slope of the leaky ReLU is positive and not 1",),
+    scope="Remark H.3 names another paper and states nothing",
     universal=networks_are_piecewise_affine)
 def classes_of_networks(on: Record) -> None:
     for slope in (Fraction(0), Fraction(1, 100)):

@@ -11,7 +11,7 @@ import pytest
 import sympy as sp
 from scipy import integrate
 
-from ident_theory.claims import gin
+from ident_theory.claims import gin, matrices
 from ident_theory.claims.claim import Claim, Outcome, Verdict
 from ident_theory.claims.gin import (
     architecture,
@@ -19,7 +19,6 @@ from ident_theory.claims.gin import (
     experiments,
     families,
     gaussian,
-    matrices,
     pairs,
     remarks,
     segments,
@@ -324,8 +323,8 @@ def test_split_latent_by_simulation():
 
 def test_solution_of_linear_equations():
     rows = [[Fraction(v) for v in row] for row in ((1, 2), (2, 4), (0, 1))]
-    assert matrices.solution(rows, [Fraction(v) for v in (5, 10, 1)]) == [3, 1]
-    assert matrices.solution(rows, [Fraction(v) for v in (5, 11, 1)]) is None
+    assert matrices.solve(rows, [Fraction(v) for v in (5, 10, 1)]) == (3, 1)
+    assert matrices.solve(rows, [Fraction(v) for v in (5, 11, 1)]) is None
 
 
 def test_pair_increments_against_evaluation():
