@@ -36,6 +36,7 @@ def bernoulli_limit(on: Record) -> None:
 @chapter.claim(
     "ivae.appE.cf", place="App. E", kind=Kind.CLAIM, hypotheses=("noise Logistic(0, 1)",),
     statement="The characteristic function of the noise is non-zero almost everywhere.")
+@ctx.workprec(80)
 def logistic_cf(on: Record) -> None:
     t = sympy.Symbol("t", positive=True)
     # With p = the distribution function, exp(i t e) = (p/(1 - p))^(i t): a Beta integral, B(1 + i t, 1 - i t).
@@ -45,7 +46,6 @@ def logistic_cf(on: Record) -> None:
     beta = sympy.gammasimp(sympy.gamma(1 + sympy.I * t) * sympy.gamma(1 - sympy.I * t) / sympy.gamma(2))
     cf = sympy.pi * t / sympy.sinh(sympy.pi * t)
     log_odds = sympy.simplify(sympy.exp(odds) - sympy.exp(e)) == 0
-    ctx.prec = 80
     value = acb.integral(lambda s, _: (acb(0, 1) * s).exp() * (-s).exp() / (1 + (-s).exp()) ** 2, -60, 60).real
     closed = arb.pi() / arb.pi().sinh()
     on.printed.prove(log_odds and sympy.simplify(beta - cf) == 0 and cf.is_positive is True
@@ -86,8 +86,8 @@ def _probability(shift: arb, power: int) -> arb:
     "ivae.appE.ident", place="App. E; Sec. 3.1", kind=Kind.CLAIM,
     hypotheses=("observations in the limit of vanishing temperature", "the hypotheses of Theorem 1"),
     statement="The identifiability result carries over to discrete observations.")
+@ctx.workprec(60)
 def discrete_observations(on: Record) -> None:
-    ctx.prec = 60
     target = _probability(arb(1), 1)
     low, high = arb("0.84"), arb("0.842")
     ends = [_probability(shift, 3) for shift in (low, high)]

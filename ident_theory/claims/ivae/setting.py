@@ -281,8 +281,8 @@ def conditional_marginal(on: Record) -> None:
                          evidence=Evidence.EXACT)
 
 
+@ctx.workprec(100)
 def _elbo_gap(table: Table) -> bool | None:
-    ctx.prec = 100
     for i, evidence in enumerate(table.marginal):
         q = table.encoder[i]
         if evidence == 0 or any(w and table.joint[j][i] == 0 for j, w in enumerate(q)):

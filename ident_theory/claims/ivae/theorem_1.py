@@ -135,9 +135,9 @@ def zeros_in_frequency_space(on: Record) -> None:
     on.corrected.search(cases=150)
 
 
+@ctx.workprec(120)
 def _polya_ratios_are_affine() -> bool | None:
     """Whether T = log N(0,1)/Cauchy and T' = log N(0,1)/Polya are affinely related at 0, 1 and 2; None if undecided."""
-    ctx.prec = 120
     rows = []
     for point in (0, 1, 2):
         x = arb(point)
@@ -178,6 +178,7 @@ def almost_everywhere(on: Record) -> None:
     "ivae.thm1.noise", place="Sec. 4, Theorem 1", kind=Kind.ADDED,
     hypotheses=("f, f', T, T' and lambda, lambda' as in the theorem, noise laws that differ",),
     statement="The theorem fails if the two models may have different Gaussian noise: the noise law has to be known.")
+@ctx.workprec(100)
 def the_noise_law_must_be_common(on: Record) -> None:
     v, w = sympy.Integer(1), sympy.Integer(4)
     noises = [5 - v, 5 - w]
@@ -192,7 +193,6 @@ def the_noise_law_must_be_common(on: Record) -> None:
     shapes = all(sympy.simplify((r - sympy.cosh(z / s)).rewrite(sympy.exp)) == 0
                  for r, s in zip(ratios, (v, w), strict=True))
     # With q = exp(z/4): cosh(z) = (q^4 + q^-4)/2; equality cosh(z) = C cosh(z/4)^A at three points would be needed.
-    ctx.prec = 100
     t, s = ([(arb(point) / int(scale)).cosh().log() for point in (0, 1, 2)] for scale in (v, w))
     gap = (t[1] - t[0]) * (s[2] - s[0]) - (t[2] - t[0]) * (s[1] - s[0])
     on.printed.prove(

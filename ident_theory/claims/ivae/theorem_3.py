@@ -87,8 +87,8 @@ def _has_posterior(case: Training) -> bool:
     return any(case.posterior(model) in case.family for model in _truths(case)) or not _truths(case)
 
 
+@ctx.workprec(80)
 def _is_global(case: Training) -> bool:
-    ctx.prec = 80
     best = case.bound(case.models[case.reached[0]], case.family[case.reached[1]])
     if best is None:
         return False

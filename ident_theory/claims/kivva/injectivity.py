@@ -31,7 +31,8 @@ from ident_theory.claims.kivva.injectivity_lines import (
     pieces_of,
     preimages,
 )
-from ident_theory.claims.kivva.injectivity_plane import generic_preimages, rank, value
+from ident_theory.claims.kivva.injectivity_plane import generic_preimages, value
+from ident_theory.claims.matrices import rank
 from ident_theory.claims.papers import KIVVA
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
@@ -315,7 +316,7 @@ def _generic() -> Universal[ReLUNetwork]:
     return Universal(
         "a network whose matrices have full column rank is observably injective if it is leaky, or has one hidden "
         "layer of ReLUs", cases=networks,
-        hypotheses={"full column rank": lambda f: all(rank(w) == w.shape[1] for w in f.weights_exact),
+        hypotheses={"full column rank": lambda f: all(rank(w.tolist()) == w.shape[1] for w in f.weights_exact),
                     "leaky or one hidden layer": lambda f: f.negative_slope_exact > 0 or f.depth <= 2},
         conclusion=lambda f: is_observably_injective(pieces_of(f)) if f.latent_dim == 1 else holds(f, "F3"),
         needed=("full column rank", "leaky or one hidden layer"), show=show)
@@ -339,7 +340,7 @@ def _of_widths(draw: st.DrawFn, widths: tuple[int, ...], slopes: st.SearchStrate
 def generic_networks(on: Record) -> None:
     nets = [_two_to_one(Random(k)) for k in range(40)]
     twice = [set(coverage(pieces_of(f))) == {2} and holds(f, "F2") is False for f in nets]
-    ranks = [all(rank(w) == w.shape[1] for w in f.weights_exact) for f in nets]
+    ranks = [all(rank(w.tolist()) == w.shape[1] for w in f.weights_exact) for f in nets]
     on.printed.refute(
         all(twice) and all(ranks),
         f"networks 1-2-2-2 of ReLUs with these signs: first layer +, -; second layer (+, +; bias +) and (-, -; bias "

@@ -12,11 +12,6 @@ from ident_theory.models import ReLUNetwork
 from ident_theory.models.value import ExactArray
 
 
-def rank(matrix: ExactArray) -> int:
-    """Exact rank."""
-    return int(_matrix(matrix).rref()[1])
-
-
 def value(f: ReLUNetwork, z: list[Fraction]) -> tuple[Fraction, ...]:
     """f(z), straight from the definition of a network."""
     hidden = list(z)

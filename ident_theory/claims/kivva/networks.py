@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from ident_theory.claims.claim import Chapter, Correction, Kind
 from ident_theory.claims.kivva.networks_cases import (
-    column_rank,
     decided,
     evaluate,
     has_full_dimension,
@@ -22,6 +21,7 @@ from ident_theory.claims.kivva.networks_cases import (
     shown,
     widths_of,
 )
+from ident_theory.claims.matrices import rank
 from ident_theory.claims.papers import KIVVA
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
@@ -147,7 +147,7 @@ def refute_observable_injectivity(on: Record, cases: int) -> None:
                           f"{name}: the image has dimension 1 and f(-z) = f(z), so no value but one has a single "
                           "preimage", shown=shown(network))
     on.printed.search(cases=cases, without=("last layer injective", "earlier layers of width m"))
-    on.argument.refute(has_full_dimension(RANK_ONE) and column_rank(RANK_ONE.weights_exact[-1]) == 1
+    on.argument.refute(has_full_dimension(RANK_ONE) and rank(RANK_ONE.weights_exact[-1].tolist()) == 1
                        and RANK_ONE.weights_exact[-1].shape == (2, 2),
                        "the image of the widths 1, 2, 2 network has dimension m = 1, its last layer has rank 1 of 2")
     inner = ReLUNetwork([w.tolist() for w in FULL_RANK.weights_exact[:2]], [[0, 0], [0, 0]])

@@ -10,6 +10,7 @@ import numpy as np
 from flint import fmpq, fmpq_mat
 from hypothesis import strategies as st
 
+from ident_theory.claims.matrices import rank
 from ident_theory.claims.shown import show_models
 from ident_theory.conditions.decoder import decoder_findings
 from ident_theory.exact.rationals import rational
@@ -24,15 +25,9 @@ ENTRIES = [Fraction(v) for v in (0, 1, -1, 2, -2)] + [Fraction(1, 2), Fraction(-
 BUDGET = 5.0
 
 
-def column_rank(matrix: Any) -> int:
-    """Rank of a rational matrix."""
-    rows, columns = matrix.shape
-    return int(fmpq_mat(rows, columns, [rational(v) for v in matrix.ravel()]).rank())
-
-
 def is_injective_layer(matrix: Any) -> bool:
     """Whether the columns are linearly independent."""
-    return column_rank(matrix) == matrix.shape[1]
+    return rank(matrix.tolist()) == matrix.shape[1]
 
 
 def widths_of(network: ReLUNetwork) -> list[int]:
@@ -111,18 +106,18 @@ def spans_everywhere(weights: Any, biases: Any) -> bool:
 
 def _outside_of_subspaces(rows: list[list[fmpq]], d: int) -> list[list[int]]:
     """For every proper subspace spanned by rows, the rows outside it."""
-    def rank(chosen: list[int]) -> int:
+    def span(chosen: list[int]) -> int:
         return int(fmpq_mat(len(chosen), d, [v for i in chosen for v in rows[i]]).rank()) if chosen else 0
 
     found: set[tuple[int, ...]] = set()
 
     def grow(chosen: list[int]) -> None:
-        r = rank(chosen)
+        r = span(chosen)
         if r == d:
             return
-        found.add(tuple(i for i in range(len(rows)) if rank([*chosen, i]) > r))
+        found.add(tuple(i for i in range(len(rows)) if span([*chosen, i]) > r))
         for i in range(chosen[-1] + 1 if chosen else 0, len(rows)):
-            if rank([*chosen, i]) > r:
+            if span([*chosen, i]) > r:
                 grow([*chosen, i])
 
     grow([])

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ident_theory.claims.claim import Chapter, Kind
 from ident_theory.claims.kivva.networks_cases import (
     ENTRIES,
-    column_rank,
     decided,
     has_growing_widths,
     is_injective_layer,
@@ -22,6 +21,7 @@ from ident_theory.claims.kivva.networks_cases import (
     widths_of,
     with_two_activations,
 )
+from ident_theory.claims.matrices import rank
 from ident_theory.claims.papers import KIVVA
 from ident_theory.claims.record import Record
 from ident_theory.claims.universal import Universal
@@ -130,7 +130,7 @@ def generically_injective() -> Universal[ReLUNetwork]:
         "a leaky ReLU network with non-decreasing widths and matrices of maximal rank is injective (F4)",
         cases, lambda network: decided(network, "F4"),
         {"non-decreasing widths": has_growing_widths,
-         "maximal ranks": lambda network: all(column_rank(w) == min(w.shape) for w in network.weights_exact),
+         "maximal ranks": lambda network: all(rank(w.tolist()) == min(w.shape) for w in network.weights_exact),
          "slope positive": lambda network: network.negative_slope_exact > 0},
         needed=("non-decreasing widths", "maximal ranks", "slope positive"), show=shown)
 
@@ -158,7 +158,7 @@ def corollary_h_4(on: Record) -> None:
     hypotheses=("the slope is positive", "the widths do not decrease"))
 def ranks_are_not_necessary(on: Record) -> None:
     network = ReLUNetwork([[[1], [1]], [[1, 0], [1, 0]]], [[0, 0], [0, 0]], "1/2")
-    on.printed.prove(has_growing_widths(network) and column_rank(network.weights_exact[1]) == 1
+    on.printed.prove(has_growing_widths(network) and rank(network.weights_exact[1].tolist()) == 1
                      and decided(network, "F4") is True,
                      "widths 1, 2, 2: z is copied, and one copy is kept twice; the second layer has rank 1 of 2")
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from common.mutations import first_of_each
 from flint import arb
 
 from ident_theory.claims import FAST, FULL, Effort, Universal, Verdict, ledger, run_claim
@@ -89,8 +90,7 @@ def test_verdicts(id, effort):
     assert found.verdict is Verdict(EXPECTED[id])
 
 
-@pytest.mark.parametrize(("id", "name"), [pytest.param(*pair, marks=pytest.mark.slow) if pair[0] == "kivva.thmC.1"
-                                          else pair for pair in MUTATIONS])
+@pytest.mark.parametrize(("id", "name"), first_of_each(MUTATIONS))
 def test_dropping_a_hypothesis_gives_a_counterexample(id, name):
     universal = CLAIMS[id].universal()
     found = universal.search(cases=300, without=(name,), seconds=45)

@@ -51,7 +51,9 @@ def test_every_numbered_statement_is_covered(paper, lists):
     assert wanted - covered == set()
 
 
+@pytest.mark.slow
 def test_no_claim_is_open_and_every_check_passes():
+    """The tests of each paper run the same checks, claim by claim."""
     report = run_claims(find(), fast=True)
     assert {o.claim.id: o.problems or "open" for o in report.outcomes if o.verdict is Verdict.OPEN} == {}
 
