@@ -52,6 +52,13 @@ def mutations() -> list[dict[str, Any]]:
     return found
 
 
+def brief(report: LedgerReport) -> dict[str, Any]:
+    """Verdicts without statements and evidence, which the source and ``ident-theory claims --json`` have."""
+    names = ("id", "paper", "place", "kind", "verdict", "evidence", "cases", "seconds")
+    plain = json.loads(report.to_json())
+    return {**plain, "claims": [{name: item[name] for name in names} for item in plain["claims"]]}
+
+
 def table(full: LedgerReport, fast: LedgerReport, dropped: list[dict[str, Any]]) -> str:
     """Verdicts by paper, the times, and the mutations in one sentence."""
     rows = [(paper.authors, full.counts(paper.key)) for paper in PAPERS] + [("all", full.counts())]
@@ -75,7 +82,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     fast, full, dropped = ledger(fast=True), ledger(fast=False), mutations()
     text = table(full, fast, dropped)
-    write_atomically(out / "claims.json", (full.to_json(indent=1) + "\n").encode())
+    write_atomically(out / "claims.json", (json.dumps(brief(full), indent=1, ensure_ascii=False) + "\n").encode())
     write_atomically(out / "mutations.json", (json.dumps(dropped, indent=1, ensure_ascii=False) + "\n").encode())
     write_atomically(out / "table.md", text.encode())
     print(text)

@@ -156,7 +156,7 @@ class Piece:
     text : str
         What was computed, with the numbers.
     cases : int
-        Random cases that were tried; 0 where none were.
+        Cases that were tried; 0 where none were.
     shown : str
         A counterexample as something a user can paste: a model file, or the numbers.
     seconds : float
@@ -247,7 +247,7 @@ class Outcome:
 
     @property
     def cases(self) -> int:
-        """Random cases tried in support, of all texts."""
+        """Cases tried in support, random ones and instances, of all texts."""
         return sum(p.cases for p in self.pieces if p.effect is Effect.SUPPORTS)
 
     @property

@@ -68,9 +68,10 @@ class Search:
         """One line."""
         dropped = f" without {', '.join(self.without)}" if self.without else ""
         undecided = f", {self.undecided} more undecided" if self.undecided else ""
+        cases = "1 random case" if self.cases == 1 else f"{self.cases} random cases"
         if self.counterexample is None:
-            return f"no counterexample in {self.cases} random cases{undecided}{dropped}: {self.statement}"
-        return f"counterexample after {self.cases} random cases{dropped}: {self.statement}"
+            return f"no counterexample in {cases}{undecided}{dropped}: {self.statement}"
+        return f"counterexample after {cases}{dropped}: {self.statement}"
 
 
 class _FalsifiedError(Exception):

@@ -50,7 +50,8 @@ def ledger_figure(report: dict[str, Any]) -> Figure:
     axes.axis("off")
     top = 0.0
     for paper, found in shown.items():
-        axes.text(0.05, top + 1.1, f"{paper.authors} ({paper.year}): {len(found)} claims", fontsize=9, va="bottom",
+        number = "1 claim" if len(found) == 1 else f"{len(found)} claims"
+        axes.text(0.05, top + 1.1, f"{paper.authors} ({paper.year}): {number}", fontsize=9, va="bottom",
                   weight="bold")
         for i, verdict in enumerate(found):
             row, column = divmod(i, _ACROSS)

@@ -41,13 +41,13 @@ def verdict_table(report: LedgerReport) -> str:
 def claim_list(claims: Sequence[Claim]) -> str:
     """Ids and places, without running anything."""
     lines = [f"{claim.id:<24} {claim.kind:<12} {claim.place}{'  (slow)' if claim.slow else ''}" for claim in claims]
-    return "\n".join([*lines, f"{len(claims)} claims"])
+    return "\n".join([*lines, _claims(len(claims))])
 
 
 def claim_text(outcome: Outcome) -> str:
     """One claim: statement, hypotheses, correction, evidence, counterexamples."""
     claim, paper = outcome.claim, outcome.claim.paper
-    cases = f", {outcome.cases:,} random cases" if outcome.cases else ""
+    cases = f", {outcome.cases:,} cases" if outcome.cases else ""
     lines = [f"{claim.id}: {outcome.verdict}   ({outcome.evidence}{cases}, {outcome.seconds:.2f} s)",
              f"{claim.kind}, {claim.place}; {paper.authors} ({paper.year}), {paper.title}", "",
              *_field("says", claim.statement)]
@@ -90,7 +90,7 @@ def ledger_page(report: LedgerReport) -> str:
     number = len(report.outcomes)
     left_out = f", {len(report.left_out)} slow ones left out" if report.left_out else ""
     lines = ["# The claims ledger", "",
-             f"{number} claims{left_out}; written by `ident-theory claims --page FILE`. Every verdict was computed "
+             f"{_claims(number)}{left_out}; written by `ident-theory claims --page FILE`. Every verdict was computed "
              "when this page was made; passing random cases is support, not proof.", "",
              *(f"- **{verdict}**: {_MEANING[verdict]}" for verdict in Verdict), "",
              *_markdown_counts(report)]
@@ -134,13 +134,13 @@ def _by_paper(report: LedgerReport) -> Iterator[tuple[str, dict[Verdict, int]]]:
 
 def _notes(report: LedgerReport) -> Iterator[str]:
     work = sum(o.seconds for o in report.outcomes)
-    yield f"\n{len(report.outcomes)} claims in {report.seconds:.1f} s ({work:.1f} s of checks)"
+    yield f"\n{_claims(len(report.outcomes))} in {report.seconds:.1f} s ({work:.1f} s of checks)"
     if any(o.claim.scope for o in report.outcomes):
         yield "*: the check leaves something out; ident-theory claims ID says what"
     if report.counts()[Verdict.SUPPORTED]:
-        yield "supported: no counterexample in the random cases, each decided with the evidence shown; not a proof"
+        yield "supported: no counterexample in the cases tried, each decided with the evidence shown; not a proof"
     if report.left_out:
-        yield f"left out because slow: {len(report.left_out)} claims; run without --fast"
+        yield f"left out because slow: {_claims(len(report.left_out))}; run without --fast"
     for outcome in report.outcomes:
         for problem in outcome.problems:
             yield f"{outcome.claim.id}: {problem}"
@@ -174,29 +174,29 @@ def _markdown_claim(outcome: Outcome) -> Iterator[str]:
     yield ""
     yield f"{claim.place} ({claim.kind}): **{outcome.verdict}**"
     yield ""
-    yield claim.statement
+    yield _prose(claim.statement)
     yield from _markdown_items("Provided:", claim.hypotheses)
     if claim.argument:
-        yield f"\nThe printed argument: {claim.argument}"
+        yield _prose(f"\nThe printed argument: {claim.argument}")
     if claim.correction is not None:
-        yield f"\nCorrected: {claim.correction.statement}"
+        yield _prose(f"\nCorrected: {claim.correction.statement}")
         yield from _markdown_items("It also needs:", claim.correction.hypotheses)
     if claim.scope:
-        yield f"\nLeft out: {claim.scope}"
-    yield from _markdown_items("Evidence:", (_markdown_piece(piece) for piece in outcome.pieces))
+        yield _prose(f"\nLeft out: {claim.scope}")
+    yield from _markdown_items("Evidence:", (_markdown_piece(piece) for piece in outcome.pieces), prose=False)
     yield from _markdown_items("Problems:", outcome.problems)
 
 
 def _markdown_piece(piece: Piece) -> str:
     what = {Part.PRINTED: "the printed statement", Part.ARGUMENT: "the argument", Part.CORRECTED: "the corrected one"}
-    line = f"{piece.effect} {what[piece.part]} ({piece.evidence}): {piece.text}"
+    line = _prose(f"{piece.effect} {what[piece.part]} ({piece.evidence}): {piece.text}")
     if not piece.shown or piece.effect is not Effect.REFUTES:
         return line
     return f"{line}\n\n{indent('```' + chr(10) + piece.shown + chr(10) + '```', '  ')}\n"
 
 
-def _markdown_items(title: str, items: Iterable[str]) -> Iterator[str]:
-    listed = [f"- {item}" for item in items]
+def _markdown_items(title: str, items: Iterable[str], prose: bool = True) -> Iterator[str]:
+    listed = [f"- {_prose(item) if prose else item}" for item in items]
     if listed:
         yield f"\n{title}\n"
         yield from listed
@@ -204,6 +204,15 @@ def _markdown_items(title: str, items: Iterable[str]) -> Iterator[str]:
 
 def _anchor(id: str) -> str:
     return "".join(c for c in id.lower() if c.isalnum() or c in "-_")
+
+
+def _prose(text: str) -> str:
+    """Formulas as they are: no emphasis, no tags."""
+    return text.replace("*", "\\*").replace("<", "&lt;")
+
+
+def _claims(number: int) -> str:
+    return f"{number} claim{'' if number == 1 else 's'}"
 
 
 def _cell(text: str) -> str:
