@@ -15,6 +15,7 @@ from functools import cache, cached_property
 from hypothesis import strategies as st
 
 from ident_theory.claims.matrices import (
+    Row,
     Rows,
     combination,
     inverse,
@@ -29,7 +30,6 @@ from ident_theory.claims.matrices import (
 
 #: Curvature of the base measure, large enough for every parameter that is drawn to have a finite normaliser.
 CURVATURE = 20
-Row = tuple[Fraction, ...]
 
 
 @dataclass(frozen=True)

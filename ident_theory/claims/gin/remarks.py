@@ -21,13 +21,11 @@ from ident_theory.numerics import Evidence
 
 chapter = Chapter(GIN)
 
-Rational = Rows
 
-
-def ranks_of_factors() -> Universal[tuple[Rational, Rational]]:
+def ranks_of_factors() -> Universal[tuple[Rows, Rows]]:
     """A of size r x m and Q' of size m x r with small entries."""
-    def cases(dropped: frozenset[str]) -> st.SearchStrategy[tuple[Rational, Rational]]:
-        def matrix(rows: int, columns: int) -> st.SearchStrategy[Rational]:
+    def cases(dropped: frozenset[str]) -> st.SearchStrategy[tuple[Rows, Rows]]:
+        def matrix(rows: int, columns: int) -> st.SearchStrategy[Rows]:
             return st.lists(st.lists(SMALL, min_size=columns, max_size=columns), min_size=rows, max_size=rows)
 
         return st.tuples(st.integers(1, 3), st.integers(0, 2)).flatmap(
@@ -152,7 +150,7 @@ class Variable:
         return all(row == natural[0] for row in natural)
 
     @property
-    def columns(self) -> Rational:
+    def columns(self) -> Rows:
         """The columns of A = L^-T L'^T that belong to this latent."""
         steps = [[x - y for x, y in zip(row, self.parameters[0], strict=True)] for row in self.parameters[1:]]
         return product(inverse(transpose(self.l_matrix)), steps)
@@ -226,7 +224,7 @@ def noise_equation(zero_block: bool) -> sp.Expr:
 
 def zero_columns_mean_noise() -> Universal[tuple[Pair, int]]:
     """A.2 backwards, for all k columns of a variable; the law is compared at further conditions too."""
-    def block(case: tuple[Pair, int]) -> Rational:
+    def block(case: tuple[Pair, int]) -> Rows:
         pair, j = case
         assert pair.relation is not None
         return [row[j * pair.k:(j + 1) * pair.k] for row in pair.relation]

@@ -8,8 +8,8 @@ from itertools import product
 
 from flint import fmpq, fmpq_mat
 
+from ident_theory.exact.rationals import rational, to_flint
 from ident_theory.models import ReLUNetwork
-from ident_theory.models.value import ExactArray
 
 
 def value(f: ReLUNetwork, z: list[Fraction]) -> tuple[Fraction, ...]:
@@ -33,13 +33,13 @@ def generic_preimages(f: ReLUNetwork, z: list[Fraction]) -> int | None:
     for affine, shift, signs in _patterns(f):
         if affine.rank() < f.latent_dim:
             continue
-        right = fmpq_mat(len(x), 1, [_rational(v) for v in x]) - shift
+        right = fmpq_mat(len(x), 1, [rational(v) for v in x]) - shift
         normal = affine.transpose()
         solution = (normal * affine).inv() * normal * right
         if affine * solution != right or not all(_agrees(form * solution + offset, on) for form, offset, on in signs):
             continue
         point = tuple(str(v) for v in solution.entries())
-        full = full or point == tuple(str(_rational(v)) for v in z)
+        full = full or point == tuple(str(rational(v)) for v in z)
         found.add(point)
     return len(found) if full else None
 
@@ -47,14 +47,14 @@ def generic_preimages(f: ReLUNetwork, z: list[Fraction]) -> int | None:
 def _patterns(f: ReLUNetwork) -> Iterator[tuple[fmpq_mat, fmpq_mat, list[tuple[fmpq_mat, fmpq_mat, tuple[bool, ...]]]]]:
     """For every activation pattern: the affine map, and which pre-activations it takes to be positive."""
     widths = [len(b) for b in f.biases_exact[:-1]]
-    negative = _rational(f.negative_slope_exact)
+    negative = rational(f.negative_slope_exact)
     for pattern in product(*(product((True, False), repeat=width) for width in widths)):
         m = f.latent_dim
         affine = fmpq_mat(m, m, [fmpq(i == j) for i in range(m) for j in range(m)])
         shift = fmpq_mat(m, 1)
         signs = []
         for layer, (weights, biases) in enumerate(zip(f.weights_exact, f.biases_exact, strict=True)):
-            affine, shift = _matrix(weights) * affine, _matrix(weights) * shift + _matrix(biases.reshape(-1, 1))
+            affine, shift = to_flint(weights) * affine, to_flint(weights) * shift + to_flint(biases.reshape(-1, 1))
             if layer < f.depth - 1:
                 on = pattern[layer]
                 signs.append((affine, shift, on))
@@ -67,11 +67,3 @@ def _patterns(f: ReLUNetwork) -> Iterator[tuple[fmpq_mat, fmpq_mat, list[tuple[f
 
 def _agrees(values: fmpq_mat, on: tuple[bool, ...]) -> bool:
     return all((v > 0) == active for v, active in zip(values.entries(), on, strict=True))
-
-
-def _matrix(array: ExactArray) -> fmpq_mat:
-    return fmpq_mat(*array.shape, [_rational(v) for v in array.ravel()])
-
-
-def _rational(number: Fraction) -> fmpq:
-    return fmpq(int(number.numerator), int(number.denominator))
