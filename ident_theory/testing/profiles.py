@@ -24,8 +24,10 @@ def register() -> tuple[str, ...]:
         The names.
     """
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    # The default profile, not the loaded one: in CI hypothesis loads one that has no database and repeats its examples.
+    default = settings.get_profile("default")
     for name, (examples, same) in PROFILES.items():
-        chosen = settings(max_examples=examples, derandomize=same, deadline=None, print_blob=True,
+        chosen = settings(default, max_examples=examples, derandomize=same, deadline=None, print_blob=True,
                           suppress_health_check=slow)
         settings.register_profile(PREFIX + name, settings(chosen, database=None) if same else chosen)
     return tuple(PREFIX + name for name in PROFILES)
