@@ -18,7 +18,7 @@ from typing import Any
 
 from ident_theory.claims import LedgerReport, Verdict, find, run_claims
 from ident_theory.claims.papers import PAPERS
-from ident_theory.landscape.store import write_atomically
+from ident_theory.files import write_atomically
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parents[1] / "README.md"

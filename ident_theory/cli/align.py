@@ -137,7 +137,8 @@ def align(
         except InputError as error:
             raise InputError(_ARGUMENT.sub(lambda found: _name_of(found, names), str(error))) from None
     if json is not None:
-        from ident_theory.landscape.store import package_versions, write_atomically
+        from ident_theory.files import write_atomically
+        from ident_theory.landscape.store import package_versions
 
         whole = {"type": "alignment", "metric": str(metric), "files": [str(path) for path in files], "seed": seed,
                  "result": tree, "versions": package_versions()}

@@ -65,7 +65,7 @@ def claims(
         write_report(report, json)
         typer.echo(f"\nverdicts and evidence in {json}")
     if page is not None:
-        from ident_theory.landscape.store import write_atomically
+        from ident_theory.files import write_atomically
 
         write_atomically(page, ledger_page(report).encode())
         typer.echo(f"\nthe ledger as a page in {page}")

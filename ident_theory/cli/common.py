@@ -72,7 +72,7 @@ def names_of(files: Sequence[Path]) -> list[str]:
 
 def write_report(report: Written, path: Path) -> None:
     """Write a report as JSON, atomically; with line breaks unless it is large."""
-    from ident_theory.landscape.store import write_atomically
+    from ident_theory.files import write_atomically
 
     text = report.to_json()
     readable = report.to_json(indent=1) if len(text) < LARGE else text

@@ -139,7 +139,7 @@ def _targets(family: ParameterFamily, count: int, seed: int, models: list[Path],
 
 
 def _write_report(report: SearchReport, path: Path) -> Path:
-    from ident_theory.landscape.store import write_atomically
+    from ident_theory.files import write_atomically
 
     write_atomically(path, (report.to_json(indent=1) + "\n").encode())
     return path

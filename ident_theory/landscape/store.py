@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
-import tempfile
 from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ident_theory.errors import InputError, StoreMismatchError
+from ident_theory.files import write_atomically
 from ident_theory.landscape.results import Landscape, Minimum, Plane, Slice
 
 SUFFIXES = (".nc", ".json")
@@ -56,24 +55,6 @@ def save_landscape(landscape: Landscape, path: str | Path, *, partial: bool = Fa
     target = partial_path(file) if partial else file
     write_atomically(target, content)
     return target
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file by way of a temporary one in the same folder, which is made if it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # mkstemp makes files that only the owner may read
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def load_landscape(path: str | Path) -> Slice | Plane:

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterMathtext, LogLocator
 
 from ident_theory.errors import InputError
+from ident_theory.files import write_atomically
 from ident_theory.landscape import Landscape, Minimum, Plane, Slice
-from ident_theory.landscape.store import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,14 +6,13 @@ Every run of pytest loads it, so it imports nothing heavy: neither numpy nor hyp
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ident_theory.files import write_atomically
 from ident_theory.testing.verdicts import VerdictRow, failing_rows, listening
 
 if TYPE_CHECKING:
@@ -113,12 +112,8 @@ class _Collector:
         if place is None or hasattr(self.config, "workerinput"):
             return
         file = Path(place)
-        file.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"format": FORMAT, "kind": "identifiability verdicts", "verdicts": self._sorted()}, indent=1)
-        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text + "\n")
-        os.replace(name, file)
+        write_atomically(file, f"{text}\n".encode())
 
 
 def table(rows: list[dict[str, Any]], width: int) -> list[str]:
