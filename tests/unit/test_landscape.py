@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray
 
+from ident_theory import files
 from ident_theory.errors import DegenerateLawError, InputError, StoreMismatchError
 from ident_theory.landscape import (
     landscape_plane,
@@ -361,7 +362,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(source, target):
         raise OSError("disk full")
 
-    monkeypatch.setattr(store.os, "replace", fail)
+    monkeypatch.setattr(files.os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         landscape_slice(affine(), "prior.means[0]", points=5, out=out)
     assert out.read_bytes() == before
