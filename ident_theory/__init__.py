@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ident_theory.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from ident_theory import metrics, recovery
+    from ident_theory import data, estimators, metrics, recovery
     from ident_theory.bridge import from_torch
     from ident_theory.conditions import Equivalence, Report, verify_report
     from ident_theory.conditions.check import check
@@ -133,8 +133,10 @@ __all__ = [
     "__version__",
     "affine_distance",
     "check",
+    "data",
     "equal_in_law",
     "equivalence",
+    "estimators",
     "example_names",
     "from_torch",
     "landscape_plane",
@@ -165,7 +167,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value: Any = version("ident_theory")
-    elif name in ("metrics", "recovery"):
+    elif name in ("data", "estimators", "metrics", "recovery"):
         value = import_module(f"{__name__}.{name}")
     else:
         return _load(name)

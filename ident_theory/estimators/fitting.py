@@ -146,7 +146,7 @@ def fit(estimator: Estimator | str, x: Any, u: Any = None, *, runs: int = 1, see
                      tuple(records), about, training.hyper, training.state.tensors())
         result.rate(sets)
     if store is not None and training.share[0] == 0:
-        store.write(result.tensors())
+        store.write(result.tensors(), records)
     return result
 
 
@@ -179,7 +179,7 @@ def _train(training: Training, store: Store | None, resume: bool, checkpoint_sec
             store.append(record)
             if finished or time.monotonic() - saved >= checkpoint_seconds:
                 store.write({**training.parameters.state(), **training.state.tensors(),
-                             "scores": torch.full((len(training.seeds),), -math.inf, dtype=torch.float64)})
+                             "scores": torch.full((len(training.seeds),), -math.inf, dtype=torch.float64)}, records)
                 saved = time.monotonic()
         if not any(record.alive):
             break

@@ -22,7 +22,8 @@ class Steps:
 class Plateau:
     """Times `factor` once the mean loss of an epoch has not fallen below the best one for `patience` epochs.
 
-    "Below" means by the relative `threshold`, as torch's ``ReduceLROnPlateau`` has it. Each run has its own plateau.
+    "Below" means by `threshold` times the size of the best one; for losses >= 0 this is torch's ``ReduceLROnPlateau``,
+    which takes an equal loss for a better one where losses are negative. Each run has its own plateau.
     """
 
     factor: float = 0.1

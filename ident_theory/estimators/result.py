@@ -131,7 +131,7 @@ class Fit:
         """Write the checkpoint and the log of a training, for `load_fit`."""
         store = Store(Path(directory), self.about)
         store.begin(self.log)
-        store.write(self.tensors())
+        store.write(self.tensors(), self.log)
 
     def tensors(self) -> dict[str, Tensor]:
         """The content of a checkpoint."""
@@ -196,7 +196,7 @@ def load_fit(directory: str | Path) -> Fit:
     if not (folder / CHECKPOINT).is_file():
         raise InputError(f"{folder}: expected a folder with {CHECKPOINT}, found none; give the folder that "
                          "ident-theory train wrote")
-    tensors, about = load_checkpoint(folder / CHECKPOINT)
+    tensors, about, records = load_checkpoint(folder / CHECKPOINT)
     try:
         estimator = from_plain(about["estimator"])
         sizes: dict[str, Any] = dict(about["shape"])
@@ -206,8 +206,7 @@ def load_fit(directory: str | Path) -> Fit:
         parameters = Parameters(network.parameters(), seeds, torch.device("cpu"), dtype)
         parameters.load(tensors)
         state = {name: value for name, value in tensors.items() if name.startswith("state.")}
-        log = tuple(Store(folder, about).log())
-        found = Fit(estimator, network, parameters, seeds, tuple(state["state.alive"].tolist()), log, about,
+        found = Fit(estimator, network, parameters, seeds, tuple(state["state.alive"].tolist()), tuple(records), about,
                     estimator.hyper(len(seeds), torch.device("cpu"), dtype), state)
         found.scores = tensors["scores"].numpy()
     except (LookupError, TypeError, RuntimeError) as error:

@@ -20,7 +20,7 @@ from ident_theory.files import write_atomically
 
 #: Version of the layout written here.
 LAYOUT = 1
-CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+CHECKPOINT, LOG, METADATA = "checkpoint.safetensors", "log.jsonl", "ident_theory"
 
 
 def fingerprint(tensors: Sequence[Tensor | None]) -> str:
@@ -33,8 +33,8 @@ def fingerprint(tensors: Sequence[Tensor | None]) -> str:
 
 
 class Store:
-    """A folder with ``checkpoint.safetensors`` (parameters and all that changes; the settings as JSON in its metadata)
-    and ``log.jsonl`` (a line a record).
+    """A folder with ``checkpoint.safetensors`` (parameters and all that changes; settings and records as JSON in its
+    metadata) and ``log.jsonl`` (a line a record, for people; the records of the checkpoint count).
 
     Parameters
     ----------
@@ -61,26 +61,14 @@ class Store:
             raise InputError(f"{self.folder}: expected a folder, found a file; choose another place")
         if not file.exists():
             return None
-        tensors, about = load_checkpoint(file)
+        tensors, about, records = load_checkpoint(file)
         unlike = [key for key in sorted({*about, *self.about}) if about.get(key) != self.about.get(key)]
         if unlike:
             lines = "".join(f"\n  - {key}: stored {_short(about.get(key))}, asked for {_short(self.about.get(key))}"
                             for key in unlike)
             raise StoreMismatchError(f"{self.folder}: it holds another training; start afresh (--no-resume) or choose "
                                      f"another folder{lines}")
-        step = int(tensors["state.counters"][0])
-        return tensors, [record for record in self.log() if record.step <= step]
-
-    def log(self) -> list[Record]:
-        """The records of the log; a line that a kill has torn is left out."""
-        file = self.folder / LOG
-        records = []
-        for line in file.read_text().splitlines() if file.exists() else ():
-            try:
-                records.append(Record(**json.loads(line)))
-            except (ValueError, TypeError):
-                break
-        return records
+        return tensors, records
 
     def begin(self, records: Sequence[Record]) -> None:
         """Write the log up to here anew: records after the last checkpoint will come again."""
@@ -94,10 +82,12 @@ class Store:
         except OSError as error:
             raise StoreWriteError(f"{self.folder / LOG}: not written: {error}; the last checkpoint is there") from error
 
-    def write(self, tensors: dict[str, Tensor]) -> None:
+    def write(self, tensors: dict[str, Tensor], records: Sequence[Record]) -> None:
         """Replace the checkpoint."""
+        # One entry only: the order of several is not the same every time.
+        text = json.dumps({"layout": LAYOUT, "about": self.about, "log": [asdict(record) for record in records]})
         content = safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-                                         {"layout": str(LAYOUT), "about": json.dumps(self.about)})
+                                         {METADATA: text})
         self._write(CHECKPOINT, content)
 
     def _write(self, name: str, content: bytes) -> None:
@@ -108,8 +98,8 @@ class Store:
                                   "rights and run again") from error
 
 
-def load_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and description of a checkpoint.
+def load_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any], list[Record]]:
+    """Tensors, description and records of a checkpoint.
 
     Raises
     ------
@@ -118,16 +108,16 @@ def load_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safetensors.safe_open(file, framework="pt") as content:
-            metadata = content.metadata() or {}
+            metadata = json.loads((content.metadata() or {})[METADATA])
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-        about = json.loads(metadata["about"])
-        layout = metadata["layout"]
+        layout, about = metadata["layout"], metadata["about"]
+        records = [Record(**record) for record in metadata["log"]] if layout == LAYOUT else []
     except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError) as error:
         raise InputError(f"{file}: expected a checkpoint of ident-theory train, found something else: {error}"
                          ) from error
-    if layout != str(LAYOUT):
+    if layout != LAYOUT:
         raise InputError(f"{file}: expected layout {LAYOUT}, found {layout}; read it with the version that wrote it")
-    return tensors, about
+    return tensors, about, records
 
 
 def _short(value: Any) -> str:
