@@ -11,7 +11,7 @@ from scipy import integrate, stats
 
 import ident_theory as it
 from ident_theory.data import Dataset, catalogue, coupling_network, load_dataset, parallelograms, pinwheel, sampled
-from ident_theory.data import nonstationary as make_segments
+from ident_theory.data import segments as make_segments
 from ident_theory.errors import InputError, UnsupportedError
 from ident_theory.testing.strategies import models
 
