@@ -13,7 +13,7 @@ DEMO_PARAMETERS := --slice 'prior.means[1]' --slice 'prior.means[0]' --slice 'de
 	--plane 'prior.means[0],prior.means[1]'
 
 .PHONY: demo test test-slow test-torch lint types imports bench figures results maximum-likelihood maximum-likelihood-fine \
-	sample-complexity alignment ledger clean
+	sample-complexity alignment ledger estimators clean
 
 demo: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out $(DEMO_OUT) --no-resume
@@ -43,7 +43,8 @@ imports: $(DEVELOP)
 bench: $(BENCH)
 	$(BIN)/pytest experiments/benchmarks/bench_law.py experiments/benchmarks/bench_search.py \
 		experiments/benchmarks/bench_check.py experiments/benchmarks/bench_equality.py \
-		experiments/benchmarks/bench_metrics.py experiments/benchmarks/bench_affine.py --benchmark-columns=min
+		experiments/benchmarks/bench_metrics.py experiments/benchmarks/bench_affine.py \
+		experiments/benchmarks/bench_train.py --benchmark-columns=min
 
 # Figures are drawn from stored results; `results` is what makes those.
 figures: $(INSTALLED)
@@ -54,6 +55,7 @@ figures: $(INSTALLED)
 	$(BIN)/python figures/equal_laws.py
 	$(BIN)/python figures/aligned_latents.py
 	$(BIN)/python figures/ledger.py
+	$(BIN)/python figures/estimators.py
 
 results: $(INSTALLED)
 	$(BIN)/ident-theory landscape $(DEMO) $(DEMO_PARAMETERS) --out experiments/demo/results --no-resume
@@ -81,6 +83,11 @@ ledger: $(INSTALLED)
 	$(BIN)/python experiments/ledger/run.py
 	$(BIN)/python figures/ledger.py
 
+# Trainings; half an hour of one core, resumable.
+estimators: $(BENCH)
+	$(BIN)/python experiments/estimators/run.py
+	$(BIN)/python figures/estimators.py
+
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, PYTHON=$(PYTHON) is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
@@ -94,7 +101,7 @@ $(DEVELOP): pyproject.toml | $(BIN)/python
 	@touch $@ $(INSTALLED)
 
 $(BENCH): pyproject.toml constraints.txt $(DEVELOP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,train]'
 	@touch $@
 
 clean:

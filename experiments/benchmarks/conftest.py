@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 
 import numpy as np
-from tables import affine_table, check_table, equality_table, law_table, metrics_table, search_table
+from tables import affine_table, check_table, equality_table, law_table, metrics_table, search_table, train_table
 
 #: What the benchmarks of a table are noted under, the groups without which there is no table, its file, the name in
 #: its marks in the README, how it is made, and what is said above it.
@@ -19,6 +19,7 @@ TABLES = (
     ("metric", {"mcc", "canonical"}, "metrics_results.md", "metrics", metrics_table, "best of the rounds"),
     ("affine", {"gradient", "distance", "align"}, "affine_results.md", "affine", affine_table,
      "one thread; best of the rounds"),
+    ("train", {"train"}, "train_results.md", "train", train_table, "one thread; best of the turns"),
 )
 
 

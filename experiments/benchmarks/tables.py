@@ -151,3 +151,19 @@ def equality_table(rows) -> str:
             lines.append(f"| {info['size']} | {cell(info['size'], 'functions')} | "
                          f"{info['note'] or cell(info['size'], 'z3')} |")
     return "\n".join(lines)
+
+
+def train_table(rows) -> str:
+    runs = list(next(iter(rows.values()))[1]["ours"])
+    lines = ["| estimator | plain loop | " + " | ".join(f"{r} run{'s' if r > 1 else ''}" for r in runs)
+             + " | limit | memory |",
+             "| --- |" + " ---: |" * (len(runs) + 3)]
+    for name, (_, info) in rows.items():
+        cells = [f"{r / info['ours'][r]:,.0f} ({r * info['plain'] / info['ours'][r]:.3g} x)" for r in runs]
+        lines.append(f"| {name} | {1 / info['plain']:,.0f} | {' | '.join(cells)} | {1 / info['limit']:,.0f} | "
+                     f"{info['bytes'][runs[-1]] / 1e6:.3g} MB |")
+    peak = max(info["peak"] for _, info in rows.values())
+    return "\n".join([*lines, "", "Runs x steps a second of processor time, and how many times those of the plain "
+                      "PyTorch loop with a DataLoader, measured in turns. The limit: as many as the matrix products "
+                      f"of a step allow at the measured {peak / 1e9:.3g} Gflop/s of a large one. Memory: parameters, "
+                      f"gradients, moments and noise of {runs[-1]} runs."])

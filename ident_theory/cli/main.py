@@ -20,6 +20,7 @@ from ident_theory.cli.claims import claims
 from ident_theory.cli.common import FigureFormat, check_folder, print_repairs, progress
 from ident_theory.cli.compare import compare
 from ident_theory.cli.search import minimisers, search
+from ident_theory.cli.train import train
 from ident_theory.errors import IdentTheoryError, InputError, StoreMismatchError
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ app.command()(example)
 app.command()(search)
 app.command()(minimisers)
 app.command()(claims)
+app.command()(train)
 
 
 @app.command()

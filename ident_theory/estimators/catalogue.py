@@ -27,6 +27,7 @@ HOMES = {
     "vq-vae": ("vq_vae", "RelaxedVQVAE"),
     "autoencoder": ("vq_vae", "Autoencoder"),
     "exact-ml": ("exact_likelihood", "ExactLikelihood"),
+    "exact-ml-given-u": ("exact_likelihood", "ConditionalExactLikelihood"),
 }
 
 

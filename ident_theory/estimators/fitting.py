@@ -128,10 +128,11 @@ def fit(estimator: Estimator | str, x: Any, u: Any = None, *, runs: int = 1, see
         seeds = tuple(int(value) for value in rng.integers(2**62, size=int(runs)))
     place = _place(device, precision)
     network = estimator.network(shape)
-    if place.share[1] > 1 and (network.coupled or estimator.batch_size % place.share[1]):
+    batch = min(estimator.batch_size, shape.rows)
+    if place.share[1] > 1 and (network.coupled or batch % place.share[1]):
         raise UnsupportedError(f"fit: {estimator.name} cannot be trained by {place.share[1]} processes: " + (
             "its objective couples the rows of a batch" if network.coupled else
-            f"the batch of {estimator.batch_size} rows cannot be shared equally"))
+            f"the batch of {batch} rows cannot be shared equally"))
     tensors = [(torch.as_tensor(part.x, dtype=place.dtype).to(place.device),
                 None if part.u is None or not estimator.uses_u else torch.as_tensor(part.u).to(place.device))
                for part in sets]

@@ -114,13 +114,17 @@ class Network:
     Attributes
     ----------
     coupled : bool
-        Whether an observation's share of the objective depends on the other rows of the batch.
+        Whether an observation's share of the objective depends on the other rows of the batch, but for batch
+        normalisation, whose statistics processes share.
     random_score : bool
         Whether `score` draws noise, so that several draws are averaged.
+    ranked : bool
+        Whether latents come by standard deviation, largest first, the leading ones being those that count.
     """
 
-    coupled: ClassVar[bool] = False
+    coupled: bool = False
     random_score: ClassVar[bool] = True
+    ranked: ClassVar[bool] = False
 
     def __init__(self, settings: Any, shape: Shape) -> None:
         self.settings, self.shape = settings, shape

@@ -85,7 +85,7 @@ class Phase:
         Factor of the learning rate.
     schedule : Schedule
     fresh : bool
-        Whether Adam's moments and the schedule start anew.
+        Whether Adam's moments and the schedule start anew; they do in any case when the number of updates changes.
     """
 
     name: str

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 #: Types of the parameters; bfloat16 is mixed: objectives only, under autocast.
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
-#: Rows of all runs together that are evaluated at once.
-ROWS = 2**16
+#: Rows of all runs together that are evaluated at once, and numbers in them: convolutions keep many for each pixel.
+ROWS, NUMBERS = 2**16, 2**22
 #: Samples over which a score is averaged.
 SAMPLES = 4
 
@@ -152,7 +152,7 @@ class Fit:
             hyper, seeds = {name: value[rows] for name, value in hyper.items()}, seeds[rows]
         draws = Draws(seeds, device, dtype, purpose)
         count, out = len(pairs[0][0]), []
-        size = max(1, ROWS // len(seeds))
+        size = rows_at_once(len(seeds), self.network.shape.observed_dim)
         for step, start in enumerate(range(0, count, size)):
             draws.step = step
             part = [(torch.as_tensor(a[start:start + size], dtype=dtype).to(device),
@@ -182,6 +182,11 @@ class Fit:
             raise InputError(f"{name}: expected the conditions u of the {len(x)} rows too, found none")
         u = conditions(u, len(x), name, shape.conditions)
         return x, u
+
+
+def rows_at_once(runs: int, observed_dim: int) -> int:
+    """How many rows of each of `runs` runs are evaluated at once."""
+    return max(1, min(ROWS, NUMBERS // observed_dim) // runs)
 
 
 def load_fit(directory: str | Path) -> Fit:

@@ -202,9 +202,9 @@ class Training:
         self.epoch_steps = self.estimator.epoch_steps(self.table.rows)
         self._order: tuple[int, Tensor] | None = None
 
-    def place(self) -> tuple[Phase, int]:
-        """The phase of the next step, and how many of its steps are done."""
-        done = self.state.step
+    def place(self, step: int) -> tuple[Phase, int]:
+        """The phase of a step, and how many of its steps come before."""
+        done = step
         for phase in self.phases:
             if done < phase.steps:
                 return phase, done
@@ -215,7 +215,7 @@ class Training:
         """Do the steps up to number `until`, or all."""
         until = self.total if until is None else min(until, self.total)
         while self.state.step < until:
-            phase, done = self.place()
+            phase, done = self.place(self.state.step)
             if done == 0:
                 self._begin(phase)
             groups = [update.groups or self.parameters.groups for update in phase.updates]
@@ -225,9 +225,9 @@ class Training:
 
     def _begin(self, phase: Phase) -> None:
         state = self.state
-        state.counts = [0] * len(phase.updates)
         state.losses[0] = 0
-        if phase.fresh:
+        if phase.fresh or len(state.counts) != len(phase.updates):
+            state.counts = [0] * len(phase.updates)
             self.parameters.first.zero_()
             self.parameters.second.zero_()
             state.factor.fill_(1)
@@ -322,9 +322,9 @@ class Training:
     def record(self, started: float) -> Record:
         """The means since the last record; starts them anew."""
         state = self.state
-        phase, number = self.place()
+        phase, number = self.place(state.step - 1)
         means = torch.where(state.alive, state.losses[1] / max(state.log_steps, 1), math.nan)
-        rates = self.hyper["learning_rate"] * state.factor * self._rate(phase, min(number, phase.steps - 1))
+        rates = self.hyper["learning_rate"] * state.factor * self._rate(phase, number)
         state.losses[1] = 0
         state.log_steps = 0
         return Record(state.step, self.total, phase.name, means.tolist(), rates.tolist(), state.alive.tolist(),

@@ -97,6 +97,40 @@ class TestUnmixing(EstimatorConformance):
         return z @ a.T + 0.01 * rng.normal(size=(size, 5)), u, z
 
 
+class Conditional:
+    """Latents whose part along u is what the means given u say: the law of z given (x, u), as an iVAE has it."""
+
+    def __init__(self, inner, centres):
+        self.inner, self.centres = inner, centres
+
+    def transform(self, x, u):
+        if len(u) != len(x):
+            raise ValueError(f"u: expected {len(x)} values, found {len(u)}")
+        return 0.9 * self.inner.transform(x) + 0.1 * self.centres[u]
+
+
+class Conditioning(MaximumLikelihood):
+    def fit(self, x, u, rng):
+        if len(u) != len(x):
+            raise ValueError(f"u: expected {len(x)} values, found {len(u)}")
+        inner = super().fit(x, u, rng)
+        z = inner.transform(x)
+        return Conditional(inner, np.array([z[u == value].mean(axis=0) for value in range(u.max() + 1)]))
+
+
+class TestConditioning(EstimatorConformance):
+    transform_uses_u = True
+
+    @pytest.fixture
+    def estimator(self):
+        return Conditioning(2)
+
+
+def test_an_estimator_whose_latents_need_u_has_to_say_so():
+    with pytest.raises(TypeError, match="u"):
+        EstimatorConformance().test_latents_have_their_shape(Conditioning(2))
+
+
 class Broken(MaximumLikelihood):
     """One rule broken."""
 

@@ -17,8 +17,8 @@ class EstimatorConformance:
     """Checks of an estimator; subclass it, name the subclass ``Test...`` and give the fixture `estimator`.
 
     An estimator has ``fit(x, u, rng)``, with x of shape (N, n), u of shape (N,) with whole numbers or None, and a
-    `numpy.random.Generator`. It returns something with ``transform(x)``, latents of shape (N, d), and perhaps
-    ``model()``, a `Model` or None.
+    `numpy.random.Generator`. It returns something with ``transform(x)``, or ``transform(x, u)`` where
+    `transform_uses_u` says so, latents of shape (N, d), and perhaps ``model()``, a `Model` or None.
 
     Attributes
     ----------
@@ -26,6 +26,8 @@ class EstimatorConformance:
         Number d that the estimator is made for.
     uses_u : bool
         Whether u is given.
+    transform_uses_u : bool
+        Whether latents come from ``transform(x, u)``.
     order_invariant : bool
         Whether the fit promises not to depend on the order of the observations.
     kind : {"weak", "strong"}
@@ -51,6 +53,7 @@ class EstimatorConformance:
 
     latent_dim = 2
     uses_u = True
+    transform_uses_u = False
     order_invariant = False
     kind = "weak"
     least_mcc = 0.95
@@ -80,16 +83,17 @@ class EstimatorConformance:
         """(N, d) for any N, also of points that the fit has not seen, real, finite, row by row."""
         x, u, _ = self._data(300)
         fitted = self._fit(estimator, x, u)
-        z = self._latents(fitted, x)
+        z = self._latents(fitted, x, u)
         for rows in (slice(5, 12), slice(7, 8)):
-            self._same(self._latents(fitted, x[rows]), z[rows], "some rows have other latents when they come alone")
-        self._latents(fitted, (x[1:] + x[:-1]) / 2)
+            self._same(self._latents(fitted, x[rows], u[rows]), z[rows],
+                       "some rows have other latents when they come alone")
+        self._latents(fitted, (x[1:] + x[:-1]) / 2, u[1:])
 
     def test_the_same_seed_gives_the_same_fit(self, estimator: Any) -> None:
         """And the generators of numpy's global state are left alone."""
         x, u, _ = self._data(300)
         before = _global_state()
-        one, other = (np.asarray(self._fit(estimator, x, u).transform(x)) for _ in range(2))
+        one, other = (np.asarray(self._transform(self._fit(estimator, x, u), x, u)) for _ in range(2))
         assert np.array_equal(one, other), f"two fits with one seed differ by {np.abs(one - other).max():.3g}"
         assert before == _global_state(), "the fit draws from the global generator of numpy; use rng"
 
@@ -97,7 +101,7 @@ class EstimatorConformance:
         """Neither x nor u."""
         x, u, _ = self._data(300)
         copies = x.copy(), u.copy()
-        self._fit(estimator, x, u).transform(x)
+        self._transform(self._fit(estimator, x, u), x, u)
         assert np.array_equal(x, copies[0]), "the fit changes x"
         assert np.array_equal(u, copies[1]), "the fit changes u"
 
@@ -107,8 +111,8 @@ class EstimatorConformance:
             pytest.skip("not promised: order_invariant is False")
         x, u, _ = self._data(300)
         order = np.random.default_rng([self.random_seed, 3]).permutation(len(x))
-        one = self._fit(estimator, x, u).transform(x)
-        other = self._fit(estimator, x[order], u[order]).transform(x)
+        one = self._transform(self._fit(estimator, x, u), x, u)
+        other = self._transform(self._fit(estimator, x[order], u[order]), x, u)
         self._same(np.asarray(other), np.asarray(one), "another order of the data gives other latents")
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -130,13 +134,13 @@ class EstimatorConformance:
         """Observations of another dimension than those of the fit, likewise."""
         x, u, _ = self._data(300)
         fitted = self._fit(estimator, x, u)
-        refused_with_a_message(lambda: fitted.transform(x[:, 1:]), "observations with a column missing")
+        refused_with_a_message(lambda: self._transform(fitted, x[:, 1:], u), "observations with a column missing")
 
     def test_it_recovers_a_linear_gaussian_truth(self, estimator: Any) -> None:
         """The MCC of the kind that it promises, on the data of the fit; an earlier fit to other data must not count."""
         self._fit(estimator, *self._data(300, 4)[:2])
         x, u, z = self._data(self.size)
-        found = self._latents(self._fit(estimator, x, u), x)
+        found = self._latents(self._fit(estimator, x, u), x, u)
         value = float(mcc(z, found, self.kind, constant="zero"))
         assert value >= self.least_mcc, f"{self.kind} MCC {value:.4f} on the truth, at least {self.least_mcc} asked for"
 
@@ -152,8 +156,11 @@ class EstimatorConformance:
         assert shape == (self.latent_dim, x.shape[1]), \
             f"model(): expected {(self.latent_dim, x.shape[1])} latents and observations, found {shape}"
 
-    def _latents(self, fitted: Any, x: FloatArray) -> np.ndarray:
-        z = np.asarray(fitted.transform(x))
+    def _transform(self, fitted: Any, x: FloatArray, u: np.ndarray) -> Any:
+        return fitted.transform(x, u) if self.transform_uses_u else fitted.transform(x)
+
+    def _latents(self, fitted: Any, x: FloatArray, u: np.ndarray) -> np.ndarray:
+        z = np.asarray(self._transform(fitted, x, u))
         assert z.shape == (len(x), self.latent_dim), f"expected {(len(x), self.latent_dim)}, found {z.shape}"
         assert z.dtype.kind in "fiu", f"expected real latents, found an array of {z.dtype}"
         assert np.isfinite(z).all(), "a latent that is not finite"
