@@ -12,7 +12,7 @@ DEMO_OUT := demo-output
 DEMO_PARAMETERS := --slice 'prior.means[1]' --slice 'prior.means[0]' --slice 'decoder.weights[0][1,0]' \
 	--plane 'prior.means[0],prior.means[1]'
 
-.PHONY: demo test test-slow test-torch lint types imports bench figures results maximum-likelihood maximum-likelihood-fine \
+.PHONY: demo test test-slow test-torch test-estimators lint types imports bench figures results maximum-likelihood maximum-likelihood-fine \
 	sample-complexity alignment ledger estimators clean
 
 demo: $(INSTALLED)
@@ -29,6 +29,11 @@ test-slow: $(DEVELOP)
 test-torch: $(BENCH)
 	$(BIN)/pytest -k torch tests/unit/test_mixture_kernels.py tests/unit/test_search_store.py tests/oracle/test_search.py
 	$(BIN)/pytest tests/unit/test_bridge.py
+
+# `make test` has these too where torch is installed.
+test-estimators: $(BENCH)
+	$(BIN)/pytest -m "not slow" -n auto $(wildcard tests/*/test_estimator*.py) tests/properties/test_couplings.py \
+		tests/cli/test_train_cli.py
 
 lint: $(DEVELOP)
 	$(BIN)/ruff check .

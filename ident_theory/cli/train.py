@@ -233,11 +233,11 @@ def print_names() -> None:
     for name in names():
         line = (inspect.getdoc(estimator_class(name)) or "").partition("\n")[0]
         plain = _MATHEMATICS.sub(lambda found: found[1], line)
-        typer.echo(f"  {name:<20}{plain}")
+        typer.echo(f"  {name:<28}{plain}")
     typer.echo("\ndata")
     for name, item in generators().items():
         needs = f" (needs {item.needs})" if item.needs else ""
-        typer.echo(f"  {name:<20}{item.summary}{needs}")
+        typer.echo(f"  {name:<28}{item.summary}{needs}")
     typer.echo("\npresets")
     for name, preset in presets().items():
-        typer.echo(f"  {name:<20}{preset.summary}: {', '.join(preset.estimators)} ({preset.reference})")
+        typer.echo(f"  {name:<28}{preset.summary}: {', '.join(preset.estimators)} ({preset.reference})")

@@ -109,9 +109,9 @@ class ExactLikelihood(Estimator):
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionalExactLikelihood(ExactLikelihood):
-    r"""The same with :math:`z \mid u \sim N(\mu(u), S(u))` given an observed u: the likelihood that `IVAE` bounds.
+    r"""Maximum of the exact likelihood given an observed u, the one that iVAE bounds, m = 1 or 2 latents.
 
-    The objective is :math:`-\log p(x \mid u)`. Means and variances are free for each u, `covariance` is
+    `ExactLikelihood` with :math:`z \mid u \sim N(\mu(u), S(u))`: the objective is :math:`-\log p(x \mid u)`. Means and variances are free for each u, `covariance` is
     ``"diagonal"``, as a `ConditionalPrior` has it, and `components` is not used.
     """
 

@@ -30,8 +30,9 @@ from ident_theory.estimators.parameters import Parameter, uniform
 
 @dataclass(frozen=True, kw_only=True)
 class Autoencoder(Estimator):
-    r"""An autoencoder, which maximises :math:`\log p(x \mid g(h(x)))` (Willetts and Paige 2021, Appendix D).
+    r"""Autoencoder, the baseline of the relaxed VQ-VAE (Willetts and Paige 2021, Appendix D).
 
+    It maximises :math:`\log p(x \mid g(h(x)))`.
     The code h(x) has `latent_dim` coordinates at each of L places. Latents are all of them, place by place, so that
     ``z.reshape(N, L, d)`` has those of a place; the paper compares runs place by place.
 

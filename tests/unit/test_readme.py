@@ -56,8 +56,18 @@ def test_recovery_example_runs(capsys):
     assert "weak MCC over 15 pairs of 6 runs" in capsys.readouterr().out
 
 
-def test_testing_example_passes():
+def test_training_example_runs(capsys):
+    pytest.importorskip("torch")
     names = run(BLOCKS[4])
+    assert names["found"].half.count == 2
+    assert [item.name for item in names["found"].baselines][:2] == ["FastICA of x", "independent noise"]
+    assert (names["report"]["ivae.L"].status, names["report"]["F4"].status) == ("holds", "fails")
+    assert names["model"].latent_dim == 2
+    assert "log_likelihood" in capsys.readouterr().out
+
+
+def test_testing_example_passes():
+    names = run(BLOCKS[5])
     tests = [value for name, value in names.items() if name.startswith("test_")]
     assert len(tests) == 3
     for test in tests:
@@ -65,11 +75,11 @@ def test_testing_example_passes():
 
 
 def test_search_example_runs(capsys):
-    names = run(BLOCKS[5])
+    names = run(BLOCKS[6])
     assert names["found"].verdict == "inequivalent minimisers"
     assert names["found"].explained
     assert "equal in law, not affinely equivalent" in capsys.readouterr().out
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
 
 
 def test_model_file_example_is_read():
