@@ -88,7 +88,7 @@ ledger: $(INSTALLED)
 	$(BIN)/python experiments/ledger/run.py
 	$(BIN)/python figures/ledger.py
 
-# Trainings; half an hour of one core, resumable.
+# Trainings; about 13 minutes of one core, resumable.
 estimators: $(BENCH)
 	$(BIN)/python experiments/estimators/run.py
 	$(BIN)/python figures/estimators.py

@@ -122,6 +122,9 @@ def row(item: dict[str, Any], kind: str, entry: dict[str, Any]) -> str:
     else:
         cells = ["-", "-", "-"]
     base = {line["name"]: line for line in (found["baselines"] or (pairs or {}).get("baselines", []))}
+    counts = [run["informative"] for run in found["runs"] if run["informative"] is not None]
+    if counts:
+        cells[1] += f"; informative latents: {', '.join(map(str, counts))}"
     if pairs is not None:
         spreads = {key: pairs[key] for key in ("strong", "weak") if pairs[key] is not None}
         words = ", ".join(f"{key} {part['mean']:.3f} ({part['std'] or 0:.3f})" for key, part in spreads.items())
