@@ -7,16 +7,13 @@ import math
 import torch
 from torch import Tensor
 
-from ident_theory.estimators.fused import squared_distance
-
 LOG_2PI = math.log(2 * math.pi)
 
 
 def normal_log_density(x: Tensor, mean: Tensor | float, log_variance: Tensor | float) -> Tensor:
     r""":math:`\sum_i \log N(x_i; \mu_i, \sigma_i^2)`, in nats, shape (..., d) to (...)."""
     if isinstance(log_variance, float):
-        squares = (x - mean).square().sum(-1) if isinstance(mean, float) else squared_distance(x, mean)
-        return -0.5 * (squares * math.exp(-log_variance) + x.shape[-1] * (LOG_2PI + log_variance))
+        return -0.5 * ((x - mean).square().sum(-1) * math.exp(-log_variance) + x.shape[-1] * (LOG_2PI + log_variance))
     return -0.5 * ((x - mean).square() * torch.exp(-log_variance) + log_variance).sum(-1) - 0.5 * x.shape[-1] * LOG_2PI
 
 

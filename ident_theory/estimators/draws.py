@@ -12,6 +12,8 @@ from ident_theory.estimators.parameters import generator_of
 #: Numbers of one run that are drawn at once, and steps at most: seeding a generator costs as much as these.
 CHUNK = 2**15
 LONGEST = 64
+#: Rows of a data set whose numbers are drawn together.
+BLOCK = 256
 
 
 class Draws:
@@ -60,3 +62,24 @@ class Draws:
                 draw(chunk[run], generator_of(self.device, seed, self.purpose, name, number))
             known = self._chunks[name] = number, whole, chunk
         return known[2][:, place, rank * shape[0]:(rank + 1) * shape[0]]
+
+
+class RowDraws(Draws):
+    """Noise for the rows of a data set: that of a row is the same in whatever parts they are evaluated.
+
+    Attributes
+    ----------
+    first : int
+        Number of the row that comes first in the part.
+    """
+
+    first: int = 0
+
+    def _rows(self, name: str, shape: tuple[int, ...], draw: Callable[[Tensor, torch.Generator], Tensor]) -> Tensor:
+        numbers = range(self.first // BLOCK, -(-(self.first + shape[0]) // BLOCK))
+        out = torch.empty((len(self.seeds), len(numbers), BLOCK, *shape[1:]), device=self.device, dtype=self.dtype)
+        for run, seed in enumerate(self.seeds):
+            for place, number in enumerate(numbers):
+                draw(out[run, place], generator_of(self.device, seed, self.purpose, name, number))
+        start = self.first - numbers.start * BLOCK
+        return out.flatten(1, 2)[:, start:start + shape[0]]

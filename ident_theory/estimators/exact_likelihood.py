@@ -111,8 +111,9 @@ class ExactLikelihood(Estimator):
 class ConditionalExactLikelihood(ExactLikelihood):
     r"""Maximum of the exact likelihood given an observed u, the one that iVAE bounds, m = 1 or 2 latents.
 
-    `ExactLikelihood` with :math:`z \mid u \sim N(\mu(u), S(u))`: the objective is :math:`-\log p(x \mid u)`. Means and variances are free for each u, `covariance` is
-    ``"diagonal"``, as a `ConditionalPrior` has it, and `components` is not used.
+    `ExactLikelihood` with :math:`z \mid u \sim N(\mu(u), S(u))`: the objective is :math:`-\log p(x \mid u)`. Means and
+    variances are free for each u, `covariance` is ``"diagonal"``, as a `ConditionalPrior` has it, and `components` is
+    not used.
     """
 
     name: ClassVar[str] = "exact-ml-given-u"

@@ -1,23 +1,27 @@
-"""Chains of small operations as one: on the CPU by kernels, whose gradients are written out, elsewhere by torch.
+"""Objectives and their parts as few operations: on the CPU by kernels, whose gradients are written out.
 
-A small network spends its time between operations, not in them. Each function here has its plain counterpart beside it,
-which other devices, autocast and second derivatives use; the two agree up to rounding.
+A small network spends its time between operations, not in them. What is here has its plain counterpart in torch, which
+other devices, autocast and second derivatives use; the two agree up to rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ident_theory.estimators.layers import MLP, take
 from ident_theory.kernels.mlp import mlp_gradients, mlp_values
-from ident_theory.kernels.variational import sample_gradients, sample_values, squares, squares_gradients
+from ident_theory.kernels.variational import sample_gradients, sample_values, squares
 
-#: Widest layer and most rows of a batch for which the kernels win over matrix products.
-WIDEST, MOST_ROWS = 64, 2048
+#: Widest layer and most rows of a batch for which `negative_elbo` wins over matrix products and autograd.
+WIDEST, MOST_ROWS = 50, 2048
+#: In the place of u, where there are no conditions.
+NO_U = np.zeros((1, 1), np.int64)
 
 
 def applies(x: Tensor, *, rows: int = 0, widest: int = 0) -> bool:
@@ -35,40 +39,6 @@ def _again(plain: Callable[..., Any], tensors: tuple[Tensor, ...], wanted: tuple
     parts = iter(torch.autograd.grad(found, chosen, outer, create_graph=True, allow_unused=True,
                                      materialize_grads=True))
     return tuple(next(parts) if want else None for want in wanted)
-
-
-class LeakyMLP(torch.autograd.Function):
-    """A leaky ReLU network of (x, one-hot u): see `kernels.mlp`."""
-
-    @staticmethod
-    def forward(ctx: Any, plain: Callable[..., Tensor], widths: np.ndarray, heads: int, slope: float,
-                u: Tensor | None, conditions: int, x: Tensor, *parameters: Tensor) -> Tensor:
-        """Shape (R, heads, B, out); `parameters` in the order of the kernel, `plain` takes x and them."""
-        runs, size = x.shape[:2]
-        x = x.contiguous()
-        flat = torch.cat([part.reshape(runs, -1) for part in parameters], 1)
-        place = np.zeros((1, 1), np.int64) if u is None else u.contiguous().numpy()
-        hidden = torch.empty((runs, heads, int(widths[1:-1].sum()), size), dtype=x.dtype)
-        out = torch.empty((runs, heads, size, int(widths[-1])), dtype=x.dtype)
-        mlp_values(x.numpy(), place, flat.numpy(), widths, conditions, slope, hidden.numpy(), out.numpy())
-        ctx.settings = plain, widths, slope, place, conditions, flat, hidden
-        ctx.save_for_backward(x, *parameters)
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Any, ...]:
-        plain, widths, slope, place, conditions, flat, hidden = ctx.settings
-        x, *parameters = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[6:]
-        if torch.is_grad_enabled():
-            return (None,) * 6 + _again(plain, (x, *parameters), wanted, (outer,))
-        gradient = torch.empty_like(flat)
-        by_x = torch.empty_like(x) if wanted[0] else torch.empty((0, 0, 0), dtype=x.dtype)
-        mlp_gradients(x.numpy(), place, flat.numpy(), widths, conditions, slope, hidden.numpy(),
-                      outer.contiguous().numpy(), gradient.numpy(), by_x.numpy())
-        parts = gradient.split([part[0].numel() for part in parameters], 1)
-        shaped = (part.view(like.shape) for part, like in zip(parts, parameters, strict=True))
-        return (None,) * 6 + (by_x if wanted[0] else None, *shaped)
 
 
 class _Sample(torch.autograd.Function):
@@ -98,8 +68,6 @@ class _Sample(torch.autograd.Function):
 
 def plain_sample(both: Tensor, table: Tensor, noise: Tensor, u: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
     """`normal_sample` in torch's operations."""
-    from ident_theory.estimators.layers import take
-
     mean, log_variance = both.unbind(1)
     std = torch.exp(0.5 * log_variance)
     z = torch.addcmul(mean, noise, std)
@@ -136,28 +104,93 @@ def normal_sample(both: Tensor, table: Tensor, noise: Tensor, u: Tensor, exact: 
     return plain_sample(both, table, noise, u, exact)
 
 
-class _Squares(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
-        x, y = x.contiguous(), y.contiguous()
-        out = torch.empty(x.shape[:2], dtype=x.dtype)
-        squares(x.numpy(), y.numpy(), out.numpy())
-        ctx.save_for_backward(x, y)
-        return out
+class KernelMLP:
+    """Values and gradients of an `MLP` with leaky ReLUs by `kernels.mlp`, its parameters being columns of a matrix.
 
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Any, ...]:
-        x, y = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return None, _again(lambda a: (x - a).square().sum(-1), (y,), (True,), (outer,))[0]
-        by_y = torch.empty_like(y)
-        squares_gradients(x.numpy(), y.numpy(), outer.contiguous().numpy(), by_y.numpy())
-        return None, by_y
+    Parameters
+    ----------
+    mlp : MLP
+    first : int
+        Its first column; `stop` is the first one after it.
+    of_u : bool
+        Whether its input is the one-hot u, for `MLP.at_conditions`.
+    """
+
+    def __init__(self, mlp: MLP, first: int, *, of_u: bool = False) -> None:
+        self.first, self.heads, self.slope = first, mlp.heads, mlp.slope
+        self.stop = first + sum(part.size for part in mlp.parameters().values())
+        # The weight of the first layer is a table of conditions then, and there is no other input.
+        self.conditions = mlp.widths[0] if of_u else mlp.conditions
+        self._widths = np.array([0, *mlp.widths[1:]] if of_u else mlp.widths)
+        self.outputs, self._hidden = mlp.widths[-1], sum(mlp.widths[1:-1])
+
+    def values(self, flat: np.ndarray, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """From parameters (R, P), x (R, B, in) and u (R, B): values (R, heads, B, out), and those of hidden layers."""
+        runs, size = x.shape[:2]
+        hidden = np.empty((runs, self.heads, self._hidden, size), x.dtype)
+        out = np.empty((runs, self.heads, size, self.outputs), x.dtype)
+        mlp_values(x, u, flat, self.first, self._widths, self.conditions, self.slope, hidden, out)
+        return out, hidden
+
+    def gradients(self, flat: np.ndarray, x: np.ndarray, u: np.ndarray, hidden: np.ndarray, outer: np.ndarray,
+                  gradient: np.ndarray, by_x: np.ndarray) -> None:
+        """Fill its columns of `gradient`, shape (R, P), and `by_x` unless it is empty, given `outer` of the values."""
+        mlp_gradients(x, u, flat, self.first, self._widths, self.conditions, self.slope, hidden, outer, gradient, by_x)
 
 
-def squared_distance(x: Tensor, y: Tensor) -> Tensor:
-    r""":math:`\|x - y\|^2` along the last axis; fast for data x and predictions y of shape (R, B, n)."""
-    if applies(y) and not x.requires_grad and x.dtype == y.dtype and x.shape == y.shape and x.dim() == 3:
-        found: Tensor = _Squares.apply(x, y)
-        return found
-    return (x - y).square().sum(-1)
+@np.errstate(all="ignore")
+def negative_elbo(flat: np.ndarray, gradient: np.ndarray, x: np.ndarray, u: np.ndarray, noise: np.ndarray,
+                  networks: Sequence[KernelMLP], variance: float, exact: bool) -> np.ndarray:
+    r"""Mean over the rows of :math:`-\log N(x; f(z), v I)` plus the divergence of `normal_sample`, and its gradient.
+
+    Parameters
+    ----------
+    flat, gradient : ndarray, shape (R, P)
+        Parameters of encoder, decoder and prior; the gradient is filled.
+    x : ndarray, shape (R, B, n)
+    u : ndarray of int64, shape (R, B)
+    noise : ndarray, shape (R, B, d)
+        Standard normal.
+    networks : sequence of KernelMLP
+        Encoder, decoder, and what gives the `table` of `normal_sample`. Without the latter the columns that remain are
+        the table; it is 0 if there are none.
+    variance : float
+        v.
+    exact : bool
+        As in `normal_sample`.
+
+    Returns
+    -------
+    ndarray, shape (R,)
+    """
+    (runs, size, n), d = x.shape, noise.shape[2]
+    encoder, decoder, *others = networks
+    prior = others[0] if others else None
+    nothing = np.empty((0, 0, 0), x.dtype)
+    both, hidden = encoder.values(flat, x, u)
+    if prior is not None:
+        every = np.tile(np.arange(prior.conditions), (runs, 1))
+        no_x = np.empty((*every.shape, 0), x.dtype)
+        table, prior_hidden = prior.values(flat, no_x, every)
+    elif flat.shape[1] > decoder.stop:
+        table = flat[:, decoder.stop:].reshape(runs, -1, encoder.conditions, d)
+    else:
+        table = np.zeros((runs, 1, 1, d), x.dtype)
+    std, precision = np.exp(0.5 * both[:, 1]), np.exp(-table[:, -1])
+    z, gap = np.empty_like(noise), np.empty(u.shape, x.dtype)
+    sample_values(both, std, noise, table, precision, u, exact, z, gap)
+    means, decoder_hidden = decoder.values(flat, z, NO_U)
+    errors = np.empty_like(gap)
+    squares(x, means[:, 0], 1 / (variance * size), errors)
+    loss: np.ndarray = (gap + 0.5 / variance * errors).mean(1) + 0.5 * n * math.log(2 * math.pi * variance)
+
+    by_z, by_both, by_table = np.empty_like(z), np.empty_like(both), np.empty_like(table)
+    decoder.gradients(flat, z, NO_U, decoder_hidden, means, gradient, by_z)
+    sample_gradients(both, std, noise, table, precision, u, exact, z, by_z, np.full_like(gap, 1 / size), by_both,
+                     by_table)
+    encoder.gradients(flat, x, u, hidden, by_both, gradient, nothing)
+    if prior is not None:
+        prior.gradients(flat, no_x, every, prior_hidden, by_table, gradient, nothing)
+    elif flat.shape[1] > decoder.stop:
+        gradient[:, decoder.stop:] = by_table.reshape(runs, -1)
+    return loss

@@ -15,15 +15,18 @@ from torch import Tensor
 from ident_theory.errors import InputError
 from ident_theory.estimators.couplings import SQUASHES, IncompressibleCoupling, Reordering, orders
 from ident_theory.estimators.densities import LOG_2PI, normal_log_density
+from ident_theory.estimators.draws import RowDraws
 from ident_theory.estimators.layers import Values, activation_of, take
 from ident_theory.estimators.network import Batch, Beginning, Estimator, Network, Shape
-from ident_theory.estimators.parameters import Parameter, constant, generator_of
+from ident_theory.estimators.parameters import Parameter, constant
 from ident_theory.estimators.plan import Phase, Schedule, Steps
 from ident_theory.models import ConditionalPrior, DeclaredMap, Model
 from ident_theory.models.value import FloatArray
 
 #: Activations with a continuous derivative: with them the flow is a diffeomorphism.
 SMOOTH = ("tanh", "elu", "softplus", "sigmoid", "identity")
+#: Rows of all runs together whose moments are taken at once.
+ROWS = 2**16
 #: Settings of the paper's second data set, images of 28 x 28 (Section 4.4.1 and Table 3).
 EMNIST: dict[str, Any] = {"image_blocks": (4, 4), "image_widths": (16, 32), "blocks": 2, "hidden": (392, 392),
                           "batch_size": 240, "epochs": 95, "learning_rate": 3e-4, "schedule": Steps((45 / 95,))}
@@ -223,20 +226,23 @@ class GINNetwork(Network):
         """Moments of the latents of all data given u, with noise, by the network as it is."""
         parameters, x = beginning.parameters, beginning.x
         assert beginning.u is not None
-        u, rows = beginning.u, max(1, 2**16 // len(x))
+        u, rows = beginning.u, max(1, ROWS // len(x))
         runs, n, conditions = len(x), self.shape.observed_dim, self.shape.conditions
+        draws = RowDraws(beginning.seeds, x[0].device, x[0].dtype, "moments")
         totals = x[0].new_zeros((runs, 2 * n + 1, conditions), dtype=torch.float64)
         for start in range(0, len(x[0]), rows):
             part = slice(start, start + rows)
             noisy = torch.stack([own[part] for own in x])
             if self.settings.noise_std:
-                for run, seed in enumerate(beginning.seeds):
-                    noise = torch.randn(noisy.shape[1:], generator=generator_of("cpu", seed, "moments", start))
-                    noisy[run] += self.settings.noise_std * noise.to(noisy)
+                draws.first = start
+                noisy += self.settings.noise_std * draws.normal("noise", *noisy.shape[1:])
             w = self.flow(parameters.values, noisy).double()
             both = torch.cat([w, w.square(), torch.ones_like(w[:, :1])], dim=1)
             totals += torch.bmm(both, _one_hot(torch.stack([own[part] for own in u]), conditions, both))
         counts = totals[:, -1:]
+        if not self.learnt and bool((counts < 2).any()):
+            raise InputError("GIN: u: expected at least two rows of each condition, from which its moments come, found "
+                             f"one of condition {int((counts < 2).nonzero()[0, 2])}; join conditions")
         mean, square = (totals[:, :-1] / counts.clamp_min(1)).split(n, dim=1)
         variance = (square - mean.square()).clamp_min(torch.finfo(torch.float32).tiny)
         parameters.set("prior.mean", mean.transpose(1, 2))

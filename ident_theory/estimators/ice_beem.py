@@ -144,9 +144,9 @@ class ICEBeeMNetwork(Network):
         groups = [x] if self.components == 1 else [x[u == value] for value in range(self.components)]
         shares = torch.tensor([len(rows) / len(x) for rows in groups], dtype=torch.float64)
         means = torch.stack([rows.mean(0) for rows in groups]).double()
-        ridge = RIDGE * x.double().var(0, correction=0).mean() * torch.eye(x.shape[1], dtype=torch.float64)
-        spreads = [torch.cov(rows.double().T, correction=0).reshape(ridge.shape) + ridge.to(rows.device)
-                   for rows in groups]
+        ridge = RIDGE * x.double().var(0, correction=0).mean() * torch.eye(x.shape[1], dtype=torch.float64,
+                                                                             device=x.device)
+        spreads = [torch.cov(rows.double().T, correction=0).reshape(ridge.shape) + ridge for rows in groups]
         factors = torch.linalg.cholesky(torch.stack(spreads))
         return shares, means, factors, torch.linalg.inv(factors)
 

@@ -83,6 +83,8 @@ class IVAENetwork(VariationalNetwork):
         self.coupled = settings.annealed
         widths = [shape.conditions, *[settings.hidden] * (settings.layers - 1), shape.latent_dim]
         self.prior = MLP("prior", widths, slope=settings.slope, heads=2 if settings.prior_mean else 1)
+        if type(self) is IVAENetwork and not settings.annealed:
+            self.kernels = self.kernels_with(self.prior if settings.prior == "mlp" else None)
 
     def prior_parameters(self) -> dict[str, Parameter]:
         """Group prior."""

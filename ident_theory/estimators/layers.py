@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ident_theory.errors import InputError
-from ident_theory.estimators import fused
 from ident_theory.estimators.draws import Draws
 from ident_theory.estimators.parameters import Parameter, Start, constant, fan_in, xavier
 
@@ -79,10 +77,6 @@ class MLP:
         self._activate = activation_of(activation, slope)
         self._init, self._last = init, last
         self._names = [(f"{name}.weight{k}", f"{name}.bias{k}") for k in range(len(self.widths) - 1)]
-        self._order = [*([f"{name}.table"] if conditions else []), *[part for pair in self._names for part in pair]]
-        self._sizes = np.array(self.widths)
-        self._negative = slope if activation == "leaky_relu" else 0.0
-        self._fusible = activation in ("leaky_relu", "relu") and self._negative >= 0
 
     def parameters(self) -> dict[str, Parameter]:
         """Weights of shape (in, out), biases (out,), the table (M, out); with a head axis before that for several."""
@@ -102,16 +96,6 @@ class MLP:
 
     def __call__(self, p: Values, x: Tensor, u: Tensor | None = None, draws: Draws | None = None) -> Tensor:
         """From x, shape (R, B, in), and u, shape (R, B); `draws` switches dropout on."""
-        if self._fusible and (draws is None or not self.dropout) and fused.applies(
-                x, rows=x.shape[1], widest=max(self.widths)):
-            out: Tensor = fused.LeakyMLP.apply(
-                lambda y, *values: self._plain(dict(zip(self._order, values, strict=True)), y, u, None)
-                .view(len(y), self.heads, -1, self.widths[-1]),
-                self._sizes, self.heads, self._negative, u, self.conditions, x, *[p[name] for name in self._order])
-            return out if self.heads > 1 else out[:, 0]
-        return self._plain(p, x, u, draws)
-
-    def _plain(self, p: Values, x: Tensor, u: Tensor | None, draws: Draws | None) -> Tensor:
         if self.heads > 1:
             x = x[:, None].expand(-1, self.heads, -1, -1).reshape(-1, *x.shape[1:])
         h = torch.bmm(x, _matrices(p[self._names[0][0]]))
@@ -122,20 +106,6 @@ class MLP:
 
     def at_conditions(self, p: Values) -> Tensor:
         """At all one-hot inputs, shape (R, in, out) or (R, heads, in, out): the first product is the weight itself."""
-        first = p[self._names[0][0]]
-        if self._fusible and fused.applies(first, widest=max(self.widths[1:])):
-            # The weight of the first layer is a table of conditions, and there is no other input.
-            u = torch.arange(self.widths[0]).expand(len(first), -1)
-            out: Tensor = fused.LeakyMLP.apply(
-                lambda y, table, empty, *values: self._at_plain(dict(zip(self._order, (table, *values), strict=True)))
-                .view(len(table), self.heads, -1, self.widths[-1]),
-                np.array([0, *self.widths[1:]]), self.heads, self._negative, u, self.widths[0],
-                first.new_empty((len(first), self.widths[0], 0)), first, first.new_empty((len(first), 0)),
-                *[p[name] for name in self._order[1:]])
-            return out if self.heads > 1 else out[:, 0]
-        return self._at_plain(p)
-
-    def _at_plain(self, p: Values) -> Tensor:
         weight, bias = self._names[0]
         return self._rest(p, _matrices(p[weight]) + _rows(p[bias]), None)
 

@@ -150,9 +150,9 @@ class MFCVAENetwork(MixtureNetwork):
     def begin(self, beginning: Beginning) -> None:
         """At the start: means of the priors from the codes of all data."""
         settings = self.settings
+        self.likelihood.check(beginning, "MFCVAE")
         if settings.start == "random" or beginning.phase.name not in ("train", f"facet {len(settings.facets) - 1}"):
             return
-        self.likelihood.check(beginning, "MFCVAE")
         codes = all_rows(beginning, self.encode).split(settings.facets, -1)
         for prior, points in zip(self.priors, codes, strict=True):
             fitted = fit_mixtures(points, prior.components, beginning.seeds)

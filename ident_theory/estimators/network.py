@@ -145,6 +145,10 @@ class Network:
         """The objective to be minimised, shape (R,): a mean over the rows of the batch."""
         raise NotImplementedError
 
+    def direct(self, batch: Batch, parameters: Parameters) -> Tensor | None:
+        """What `loss` gives, its gradient being in `parameters.gradient` already; None: differentiate `loss`."""
+        return None
+
     def score(self, batch: Batch) -> Tensor:
         """ELBO or log-likelihood of each row, in nats, shape (R, B): by it runs are chosen, larger is better."""
         raise NotImplementedError

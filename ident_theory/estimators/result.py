@@ -15,7 +15,7 @@ from torch import Tensor
 from ident_theory.data.dataset import Dataset, conditions
 from ident_theory.errors import InputError, UnsupportedError
 from ident_theory.estimators.catalogue import from_plain
-from ident_theory.estimators.draws import Draws
+from ident_theory.estimators.draws import RowDraws
 from ident_theory.estimators.network import Batch, Estimator, Network, Shape
 from ident_theory.estimators.parameters import Parameters
 from ident_theory.estimators.store import CHECKPOINT, Store, load_checkpoint
@@ -150,11 +150,11 @@ class Fit:
             rows = slice(only, only + 1)
             values = {name: value[rows] for name, value in values.items()}
             hyper, seeds = {name: value[rows] for name, value in hyper.items()}, seeds[rows]
-        draws = Draws(seeds, device, dtype, purpose)
+        draws = RowDraws(seeds, device, dtype, purpose)
         count, out = len(pairs[0][0]), []
         size = rows_at_once(len(seeds), self.network.shape.observed_dim)
-        for step, start in enumerate(range(0, count, size)):
-            draws.step = step
+        for start in range(0, count, size):
+            draws.first = start
             part = [(torch.as_tensor(a[start:start + size], dtype=dtype).to(device),
                      None if b is None else torch.as_tensor(b[start:start + size]).to(device)) for a, b in pairs]
             many = part * len(seeds) if len(part) == 1 else part

@@ -248,8 +248,10 @@ class Training:
                 continue
             batch.objective = update.objective
             with self.autocast():
-                loss = self.network.loss(batch)
-            parameters.differentiate(loss.sum(), groups[k], columns[k])
+                direct = self.network.direct(batch, parameters)
+                loss = self.network.loss(batch) if direct is None else direct
+            if direct is None:
+                parameters.differentiate(loss.sum(), groups[k], columns[k])
             loss = loss.detach().to(self.dtype)
             if self.share[1] > 1:
                 loss = self._reduce(loss, columns[k])

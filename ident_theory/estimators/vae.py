@@ -53,6 +53,11 @@ class VAENetwork(VariationalNetwork):
 
     settings: VAE
 
+    def __init__(self, settings: VAE, shape: Shape) -> None:
+        super().__init__(settings, shape)
+        if type(self) is VAENetwork and settings.prior == "normal":
+            self.kernels = self.kernels_with(None)
+
     def prior_table(self, p: Mapping[str, Tensor]) -> Tensor:
         """Log-variances 0 at the only u, shape (R, 1, d)."""
         some = next(iter(p.values()))

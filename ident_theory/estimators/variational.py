@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from ident_theory.data import arguments
+from ident_theory.estimators import fused
 from ident_theory.estimators.architectures import make_decoder, make_encoder
 from ident_theory.estimators.densities import LOG_2PI
 from ident_theory.estimators.draws import Draws
-from ident_theory.estimators.fused import normal_sample
+from ident_theory.estimators.fused import KernelMLP, normal_sample
+from ident_theory.estimators.layers import MLP
 from ident_theory.estimators.likelihood import Likelihood, check_observation
 from ident_theory.estimators.network import Batch, Beginning, Estimator, Network, Shape
-from ident_theory.estimators.parameters import Parameter
+from ident_theory.estimators.parameters import Parameter, Parameters
 from ident_theory.estimators.to_model import network_of
 from ident_theory.models import Model
 from ident_theory.models.model import Prior
@@ -76,9 +78,16 @@ class VariationalNetwork(Network):
     settings, shape
     conditions : int
         Values of u that the encoder sees.
+
+    Attributes
+    ----------
+    kernels : tuple of KernelMLP
+        For `direct`; empty if the loss has to be differentiated by autograd. A subclass sets it for itself alone:
+        its own subclasses may change the objective.
     """
 
     settings: Variational
+    kernels: tuple[KernelMLP, ...] = ()
 
     def __init__(self, settings: Variational, shape: Shape, conditions: int = 0) -> None:
         super().__init__(settings, shape)
@@ -139,6 +148,30 @@ class VariationalNetwork(Network):
     def loss(self, batch: Batch) -> Tensor:
         """The negative ELBO."""
         return -self.score(batch).mean(1)
+
+    def kernels_with(self, prior: MLP | None) -> tuple[KernelMLP, ...]:
+        """`kernels` for a class that leaves `score` and what it calls as they are; empty where none serve.
+
+        `prior` is what gives `prior_table`; None if it is a parameter, or 0 and no parameter.
+        """
+        encoder, decoder = self.encoder, self.decoder
+        if (not isinstance(encoder, MLP) or not isinstance(decoder, MLP) or self.likelihood.bernoulli
+                or self.likelihood.learnt):
+            return ()
+        first = KernelMLP(encoder, 0)
+        second = KernelMLP(decoder, first.stop)
+        return first, second, *(() if prior is None else [KernelMLP(prior, second.stop, of_u=True)])
+
+    def direct(self, batch: Batch, parameters: Parameters) -> Tensor | None:
+        """The negative ELBO by `negative_elbo`, where there are `kernels`."""
+        widest = max(self.settings.hidden, self.shape.observed_dim, self.shape.latent_dim)
+        if not self.kernels or not fused.applies(batch.x, rows=batch.size, widest=widest):
+            return None
+        noise = batch.draws.normal("posterior", batch.size, self.shape.latent_dim)
+        x, u, noise = (tensor.contiguous() for tensor in (batch.x, self.conditions_of(batch), noise))
+        return torch.from_numpy(fused.negative_elbo(
+            parameters.matrix.numpy(), parameters.gradient.numpy(), x.numpy(), u.numpy(), noise.numpy(), self.kernels,
+            self.likelihood.std**2, self.settings.exact_kl))
 
     def encode(self, batch: Batch) -> Tensor:
         """Posterior means."""

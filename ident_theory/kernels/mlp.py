@@ -1,8 +1,8 @@
 """Small fully connected networks of many runs: values and gradients, one run at a time in cache.
 
 Every array is C-contiguous. Inside, a batch lies with its rows last, so that the inner loops run along the batch
-whatever the widths. A row of `flat` holds the parameters of one run: the table (heads, M, out) if there are conditions,
-then weights (heads, in, out) and biases (heads, out) of each layer.
+whatever the widths. A row of `flat` holds the parameters of one run, from some column on: the table (heads, M, out) if
+there are conditions, then weights (heads, in, out) and biases (heads, out) of each layer.
 """
 
 from __future__ import annotations
@@ -11,29 +11,33 @@ import numpy as np
 from numba import njit
 
 
-# Sums may be reordered, so that reductions run in vector registers; nothing exact rests on these kernels.
+# Sums may be reordered, so that reductions run in vector registers; nothing exact rests on these kernels. Rows are
+# taken in pairs, so that a number that is read serves twice.
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
 def _add_product(w: np.ndarray, start: int, step: int, along: int, x: np.ndarray, count: int, out: np.ndarray,
                  outputs: int) -> None:
     """``out[j] += sum_k w[start + j * step + k * along] x[k]`` for rows j < outputs, k < count."""
     size = x.shape[1]
-    for j in range(outputs):
-        h = out[j]
-        place = start + j * step
+    spare = np.zeros(size, x.dtype)
+    for j in range(0, outputs, 2):
+        h0, p = out[j], start + j * step
+        h1, q = (out[j + 1], p + step) if j + 1 < outputs else (spare, p)
         k = 0
         while k + 4 <= count:
-            w0, w1, w2, w3 = w[place], w[place + along], w[place + 2 * along], w[place + 3 * along]
+            a0, a1, a2, a3 = w[p], w[p + along], w[p + 2 * along], w[p + 3 * along]
+            b0, b1, b2, b3 = w[q], w[q + along], w[q + 2 * along], w[q + 3 * along]
             x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
             for b in range(size):
-                h[b] += w0 * x0[b] + w1 * x1[b] + w2 * x2[b] + w3 * x3[b]
-            place += 4 * along
-            k += 4
+                v0, v1, v2, v3 = x0[b], x1[b], x2[b], x3[b]
+                h0[b] += a0 * v0 + a1 * v1 + a2 * v2 + a3 * v3
+                h1[b] += b0 * v0 + b1 * v1 + b2 * v2 + b3 * v3
+            p, q, k = p + 4 * along, q + 4 * along, k + 4
         while k < count:
-            w0, x0 = w[place], x[k]
+            a0, b0, x0 = w[p], w[q], x[k]
             for b in range(size):
-                h[b] += w0 * x0[b]
-            place += along
-            k += 1
+                h0[b] += a0 * x0[b]
+                h1[b] += b0 * x0[b]
+            p, q, k = p + along, q + along, k + 1
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
@@ -41,28 +45,34 @@ def _weight_gradient(x: np.ndarray, count: int, g: np.ndarray, outputs: int, gra
                      start: int) -> None:
     """``gradient[start + k * outputs + j] = x[k] . g[j]``."""
     size = g.shape[1]
-    for k in range(count):
-        row = x[k]
-        place = start + k * outputs
+    for k in range(0, count, 2):
+        other = min(k + 1, count - 1)
+        x0, x1 = x[k], x[other]
+        p, q = start + k * outputs, start + other * outputs
         j = 0
         while j + 4 <= outputs:
             g0, g1, g2, g3 = g[j], g[j + 1], g[j + 2], g[j + 3]
-            s0 = s1 = s2 = s3 = row.dtype.type(0)
+            s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = x.dtype.type(0)
             for b in range(size):
-                value = row[b]
-                s0 += value * g0[b]
-                s1 += value * g1[b]
-                s2 += value * g2[b]
-                s3 += value * g3[b]
-            gradient[place + j], gradient[place + j + 1] = s0, s1
-            gradient[place + j + 2], gradient[place + j + 3] = s2, s3
+                v, w, y0, y1, y2, y3 = x0[b], x1[b], g0[b], g1[b], g2[b], g3[b]
+                s0 += v * y0
+                s1 += v * y1
+                s2 += v * y2
+                s3 += v * y3
+                t0 += w * y0
+                t1 += w * y1
+                t2 += w * y2
+                t3 += w * y3
+            gradient[p + j], gradient[p + j + 1], gradient[p + j + 2], gradient[p + j + 3] = s0, s1, s2, s3
+            gradient[q + j], gradient[q + j + 1], gradient[q + j + 2], gradient[q + j + 3] = t0, t1, t2, t3
             j += 4
         while j < outputs:
             g0 = g[j]
-            s0 = row.dtype.type(0)
+            s0 = t0 = x.dtype.type(0)
             for b in range(size):
-                s0 += row[b] * g0[b]
-            gradient[place + j] = s0
+                s0 += x0[b] * g0[b]
+                t0 += x1[b] * g0[b]
+            gradient[p + j], gradient[q + j] = s0, t0
             j += 1
 
 
@@ -74,8 +84,8 @@ def _transposed(x: np.ndarray, out: np.ndarray) -> None:
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
-def mlp_values(x: np.ndarray, u: np.ndarray, flat: np.ndarray, widths: np.ndarray, conditions: int, slope: float,
-               hidden: np.ndarray, out: np.ndarray) -> None:
+def mlp_values(x: np.ndarray, u: np.ndarray, flat: np.ndarray, first: int, widths: np.ndarray, conditions: int,
+               slope: float, hidden: np.ndarray, out: np.ndarray) -> None:
     """Values of leaky ReLU networks.
 
     Parameters
@@ -84,6 +94,8 @@ def mlp_values(x: np.ndarray, u: np.ndarray, flat: np.ndarray, widths: np.ndarra
     u : ndarray of int64, shape (R, B)
         Read if `conditions` is not 0.
     flat : ndarray, shape (R, P)
+    first : int
+        Column of `flat` in which the parameters begin.
     widths : ndarray of int64
         Input, hidden, output.
     conditions : int
@@ -98,7 +110,7 @@ def mlp_values(x: np.ndarray, u: np.ndarray, flat: np.ndarray, widths: np.ndarra
     turned, last = np.empty((widths[0], size), flat.dtype), np.empty((outputs, size), flat.dtype)
     places = np.empty(size, np.int64)
     for r in range(runs):
-        w = flat[r]
+        w = flat[r, first:]
         _transposed(x[r], turned)
         for c in range(heads):
             offset = heads * conditions * widths[1]
@@ -131,8 +143,9 @@ def mlp_values(x: np.ndarray, u: np.ndarray, flat: np.ndarray, widths: np.ndarra
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
-def mlp_gradients(x: np.ndarray, u: np.ndarray, flat: np.ndarray, widths: np.ndarray, conditions: int, slope: float,
-                  hidden: np.ndarray, outer: np.ndarray, gradient: np.ndarray, by_x: np.ndarray) -> None:
+def mlp_gradients(x: np.ndarray, u: np.ndarray, flat: np.ndarray, first: int, widths: np.ndarray, conditions: int,
+                  slope: float, hidden: np.ndarray, outer: np.ndarray, gradient: np.ndarray,
+                  by_x: np.ndarray) -> None:
     """Gradients of `mlp_values`, whose arguments come first.
 
     Parameters
@@ -140,17 +153,18 @@ def mlp_gradients(x: np.ndarray, u: np.ndarray, flat: np.ndarray, widths: np.nda
     outer : ndarray, shape (R, heads, B, widths[-1])
         Gradient with respect to the values.
     gradient : ndarray, shape (R, P)
-        Filled with the gradient with respect to `flat`.
+        Its columns from `first` on are filled with the gradient with respect to those of `flat`.
     by_x : ndarray, shape (R, B, widths[0])
         Filled with the gradient with respect to x unless it is empty.
     """
     runs, heads, size, outputs = outer.shape
     layers, widest = len(widths) - 1, widths.max()
+    count = heads * (conditions * widths[1] + ((widths[:-1] + 1) * widths[1:]).sum())
     a = flat.dtype.type(slope)
     turned, inner = np.empty((widths[0], size), flat.dtype), np.empty((widths[0], size), flat.dtype)
     one, other = np.empty((widest, size), flat.dtype), np.empty((widest, size), flat.dtype)
     for r in range(runs):
-        w, by_w = flat[r], gradient[r]
+        w, by_w = flat[r, first:], gradient[r, first:]
         _transposed(x[r], turned)
         inner[:] = 0
         by_w[:heads * conditions * widths[1]] = 0
@@ -159,7 +173,7 @@ def mlp_gradients(x: np.ndarray, u: np.ndarray, flat: np.ndarray, widths: np.nda
                 for j in range(outputs):
                     one[j, b] = outer[r, c, b, j]
             g, spare = one, other
-            offset, start = flat.shape[1], hidden.shape[2]
+            offset, start = count, hidden.shape[2]
             for k in range(layers - 1, -1, -1):
                 before, width = widths[k], widths[k + 1]
                 offset -= heads * (before + 1) * width

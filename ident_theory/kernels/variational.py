@@ -88,21 +88,14 @@ def sample_gradients(both: np.ndarray, std: np.ndarray, noise: np.ndarray, table
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"}, error_model="numpy")
-def squares(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
-    """``out[r, b] = sum_i (x - y)^2``, for x and y of shape (R, B, n)."""
+def squares(x: np.ndarray, y: np.ndarray, factor: float, out: np.ndarray) -> None:
+    """``out[r, b] = sum_i (x - y)^2``, for x and y of shape (R, B, n); y becomes ``factor * (y - x)``."""
+    slope = x.dtype.type(factor)
     for r in range(x.shape[0]):
         for b in range(x.shape[1]):
             total = x.dtype.type(0)
             for i in range(x.shape[2]):
-                total += (x[r, b, i] - y[r, b, i]) ** 2
+                away = y[r, b, i] - x[r, b, i]
+                total += away * away
+                y[r, b, i] = slope * away
             out[r, b] = total
-
-
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def squares_gradients(x: np.ndarray, y: np.ndarray, outer: np.ndarray, by_y: np.ndarray) -> None:
-    """The gradient of `squares` with respect to y, given the one with respect to `out`."""
-    for r in range(x.shape[0]):
-        for b in range(x.shape[1]):
-            factor = -2 * outer[r, b]
-            for i in range(x.shape[2]):
-                by_y[r, b, i] = factor * (x[r, b, i] - y[r, b, i])

@@ -13,7 +13,7 @@ from common.flows import batch, points, random_network  # noqa: E402
 
 from ident_theory.data.dataset import Dataset  # noqa: E402
 from ident_theory.errors import InputError  # noqa: E402
-from ident_theory.estimators import FewConditionsWarning, fit, load_fit  # noqa: E402
+from ident_theory.estimators import FewConditionsWarning, fit, gin, load_fit  # noqa: E402
 from ident_theory.estimators.couplings import Reordering, orders  # noqa: E402
 from ident_theory.estimators.gin import EMNIST, GIN  # noqa: E402
 from ident_theory.estimators.informative import spectrum  # noqa: E402
@@ -163,6 +163,23 @@ def test_a_condition_that_a_batch_lacks_does_no_harm():
     found = fit(GIN(steps=20, **{**SMALL, "batch_size": 20}), data.x, u)
     assert found.alive == (True,)
     assert np.isfinite(found.scores).all()
+
+
+def test_moments_do_not_depend_on_how_many_runs_there_are(monkeypatch):
+    """With as few rows at once as many runs allow."""
+    data, made = bent(size=600), GIN(steps=2, noise_std=0.5, **SMALL)
+    alone = fit(made, data, seed=1, precision="float64")[0].values()
+    monkeypatch.setattr(gin, "ROWS", 100)
+    beside = fit(made, data, runs=2, precision="float64")[1].values()
+    for name in ("mean", "log_variance"):
+        np.testing.assert_allclose(beside[f"prior.{name}"], alone[f"prior.{name}"], rtol=1e-9, atol=1e-12)
+
+
+def test_a_condition_with_one_row_has_no_moments():
+    data = bent(size=60)
+    with pytest.raises(InputError, match=r"at least two rows of each condition.*found one of condition 5"):
+        fit(GIN(steps=2, **SMALL), data.x, np.where(np.arange(60) < 1, 5, data.u))
+    fit(GIN(steps=2, moments="learnt", **SMALL), data.x, np.where(np.arange(60) < 1, 5, data.u))
 
 
 def test_the_moments_carry_the_noise():

@@ -224,8 +224,9 @@ def test_no_exact_model():
     with pytest.raises(UnsupportedError, match="expected a decoder with ReLUs or leaky ReLUs, found tanh"):
         fit(MFCVAE(**SMALL | {"activation": "tanh"}), x).model()
     assert fit(MFCVAE(**SMALL | {"observation": "bernoulli"}), (x > 0).astype(float)).model() is None
-    with pytest.raises(InputError, match=r"expected x in \[0, 1\]"):
-        fit(MFCVAE(**SMALL | {"observation": "bernoulli"}), x)
+    for start in ("mixture", "random"):
+        with pytest.raises(InputError, match=r"expected x in \[0, 1\]"):
+            fit(MFCVAE(**SMALL | {"observation": "bernoulli", "start": start}), x)
 
 
 @pytest.mark.parametrize(("change", "text"), [

@@ -24,8 +24,9 @@ from ident_theory.estimators import (  # noqa: E402
     Steps,
     fit,
     load_fit,
+    result,
 )
-from ident_theory.estimators.draws import Draws  # noqa: E402
+from ident_theory.estimators.draws import BLOCK, Draws, RowDraws  # noqa: E402
 from ident_theory.estimators.network import Network, Shape  # noqa: E402
 from ident_theory.estimators.parameters import Parameter, Parameters, constant, normal  # noqa: E402
 from ident_theory.estimators.plan import Phase, Update  # noqa: E402
@@ -124,6 +125,24 @@ def test_processes_share_the_noise_of_a_batch():
     whole = Draws([3], CPU, torch.float64).normal("noise", 6, 2)
     parts = [Draws([3], CPU, torch.float64, share=(rank, 3)).normal("noise", 2, 2) for rank in range(3)]
     assert torch.equal(torch.cat(parts, dim=1), whole)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(1, 3 * BLOCK), min_size=1, max_size=4), st.integers(1, 2))
+def test_noise_of_a_row_is_the_same_in_whatever_parts(sizes, width):
+    whole = RowDraws([4, 9], CPU, torch.float64, "score").normal("noise", sum(sizes), width)
+    draws, parts = RowDraws([9], CPU, torch.float64, "score"), []
+    for size in sizes:
+        parts.append(draws.normal("noise", size, width))
+        draws.first += size
+    assert torch.equal(torch.cat(parts, dim=1)[0], whole[1])
+    assert len(torch.unique(whole)) == whole.numel()
+
+
+def test_scores_do_not_depend_on_how_many_rows_are_evaluated_at_once(monkeypatch):
+    found = fit(small(steps=5), data(size=700), runs=2, precision="float64")
+    monkeypatch.setattr(result, "ROWS", 90)
+    np.testing.assert_allclose(found.score(data(size=700)), found.scores, rtol=1e-12)
 
 
 def test_initial_values_depend_on_the_seed_and_the_name_only():
