@@ -7,7 +7,7 @@ import json as json_text
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ALL_FAILED = 1
 #: Runs and held-out share where neither the command nor a preset says so.
 RUNS, HELD_OUT = 5, 0.1
+#: Files in the folder of the results that no report may replace.
+OWN = ("model.json", "checkpoint.safetensors", "log.jsonl", "latents.npz")
 _MATHEMATICS = re.compile(r":math:`([^`]*)`")
 
 
@@ -91,8 +93,8 @@ def train(
     if list_names:
         print_names()
         return
-    check_outputs(json, figure, [])
     check_folder(out)
+    check_outputs(json, figure, [*_files_read(data, data_set, data_dir), *(out / name for name in OWN)])
     check_inputs(data, out)
     with _processes(device) as (rank, own_device), _notes_on_stderr(quiet=rank > 0):
         lengths = {key: value for key, value in (
@@ -176,6 +178,12 @@ def check_inputs(source: str | None, out: Path) -> None:
         raise InputError(f"--out: the results would lie beside {source} and might replace it; choose another folder")
 
 
+def _files_read(source: str | None, data_settings: Sequence[str] | None, data_dir: Path | None) -> list[Path]:
+    """Files that the words of the command name as inputs."""
+    named = [source or "", pairs_of(data_settings, "--data-set").get("model", ""), data_dir or ""]
+    return [path for path in map(Path, named) if path.is_file()]
+
+
 def _fit(plan: Plan, training: Dataset, seed: int, device: str, precision: str, out: Path, resume: bool, threads: int,
          *, quiet: bool) -> Fit:
     """Train with a bar on the terminal."""
@@ -189,8 +197,16 @@ def _fit(plan: Plan, training: Dataset, seed: int, device: str, precision: str, 
             if step is not None:
                 step(plan.estimator.name, record.step, record.steps)
 
-        return fit(plan.estimator, training, runs=plan.runs, seed=seed, device=device, precision=precision,
-                   directory=out, resume=resume, threads=threads, progress=tell)
+        try:
+            return fit(plan.estimator, training, runs=plan.runs, seed=seed, device=device, precision=precision,
+                       directory=out, resume=resume, threads=threads, progress=tell)
+        except KeyboardInterrupt:
+            if not quiet:
+                from ident_theory.estimators.store import CHECKPOINT
+
+                place = "the last checkpoint" if (out / CHECKPOINT).is_file() else "the start: no checkpoint yet"
+                typer.echo(f"ident-theory: stopped; the same command goes on from {place} in {out}", err=True)
+            raise
 
 
 @contextlib.contextmanager

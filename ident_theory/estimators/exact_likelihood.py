@@ -26,6 +26,8 @@ from ident_theory.models.value import FloatArray
 
 #: Latents of the prior by which the scale of a fresh decoder is measured.
 _PROBES = 1024
+#: Logarithms of deviations beyond it are taken as not finite: their squares have no exponential in float64.
+LARGEST_LOG = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +247,10 @@ class ExactNetwork(Network):
         """What each hidden unit multiplies by on each cell, shape (R, K, H), padded, and where the cells lie."""
         runs = p["prior.means"].shape[0]
         leaves = [p[name] for name in (*sum(self._names(), ()), "prior.means", "prior.log_scales", "noise.log_std")]
-        finite = torch.stack([torch.isfinite(leaf).reshape(runs, -1).all(1) for leaf in leaves]).all(0).tolist()
+        known = [torch.isfinite(leaf).reshape(runs, -1).all(1) for leaf in leaves]
+        known += [(p[name].abs() < LARGEST_LOG).reshape(runs, -1).all(1) for name in ("prior.log_scales",
+                                                                                     "noise.log_std")]
+        finite = torch.stack(known).all(0).tolist()
         found = [self._cells_of({name: _array(value[run]) for name, value in p.items()}) if finite[run] else None
                  for run in range(runs)]
         most = max((len(one[0]) for one in found if one is not None), default=1)

@@ -163,13 +163,15 @@ def _train(training: Training, store: Store | None, resume: bool, checkpoint_sec
             training.parameters.load(tensors)
             training.state.load(tensors)
             records = stored[1]
-        if writes:
-            store.begin(records)
     every = max(1, math.ceil(training.total / RECORDS)) if log_every is None else log_every
-    start, started, saved = training.state.step, time.monotonic(), time.monotonic()
-    while training.state.step < training.total:
-        step = training.state.step
+    start = step = training.state.step
+    started = saved = time.monotonic()
+    training.run(start + 1)  # the checks of the first step come before anything is written
+    if store is not None and writes:
+        store.begin(records)
+    while step < training.total:
         training.run(step - step % every + every)
+        step = training.state.step
         record = training.record(started)
         records.append(record)
         finished = record.step == record.steps
@@ -231,7 +233,7 @@ def _place(device: str, precision: str) -> Place:
         raise InputError(f"fit: precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}")
     try:
         where = torch.device(device)
-        torch.empty(1, device=where)
+        torch.empty(1, device=where).cpu()  # "meta" is a device that holds no numbers
     except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(f"fit: device: expected one that torch has here, found {device!r}: "
                          f"{str(error).splitlines()[0]}") from error

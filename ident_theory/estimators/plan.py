@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ident_theory.errors import InputError
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -29,6 +31,10 @@ class Plateau:
     factor: float = 0.1
     patience: int = 10
     threshold: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.patience < 0:
+            raise InputError(f"Plateau: patience: expected a whole number >= 0, found {self.patience}")
 
 
 @dataclass(frozen=True)

@@ -264,5 +264,14 @@ class Run:
 
     def model(self) -> Model | None:
         """The learned prior, decoder and noise as a `Model`, floats as the dyadic rationals that they hold; None for
-        estimators whose model is none."""
+        estimators whose model is none.
+
+        Raises
+        ------
+        UnsupportedError
+            When the run failed, or its decoder is not piecewise affine.
+        """
+        if not self.alive:
+            raise UnsupportedError(f"run {self.number}: expected a run that did not fail, found one whose loss stopped "
+                                   "being finite; take another, or train with a lower learning_rate")
         return self.fit.network.model(self.values())

@@ -62,9 +62,10 @@ class Store:
         if not file.exists():
             return None
         tensors, about, records = load_checkpoint(file)
-        unlike = [key for key in sorted({*about, *self.about}) if about.get(key) != self.about.get(key)]
+        theirs, ours = _flat(about), _flat(self.about)
+        unlike = [key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key)]
         if unlike:
-            lines = "".join(f"\n  - {key}: stored {_short(about.get(key))}, asked for {_short(self.about.get(key))}"
+            lines = "".join(f"\n  - {key}: stored {_short(theirs.get(key))}, asked for {_short(ours.get(key))}"
                             for key in unlike)
             raise StoreMismatchError(f"{self.folder}: it holds another training; start afresh (--no-resume) or choose "
                                      f"another folder{lines}")
@@ -118,6 +119,14 @@ def load_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any], list
     if layout != LAYOUT:
         raise InputError(f"{file}: expected layout {LAYOUT}, found {layout}; read it with the version that wrote it")
     return tensors, about, records
+
+
+def _flat(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a description by themselves: ``estimator.hidden`` and so on."""
+    out: dict[str, Any] = {}
+    for key, value in about.items():
+        out |= {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, dict) else {key: value}
+    return out
 
 
 def _short(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
 
 from ident_theory.metrics import mcc
 from ident_theory.report.align_figures import aligned_latents, draw_matrix
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 #: Latents shown as scatter plots; more are shown as a table of correlations.
 MOST_SCATTERED = 3
-#: Share of the losses of the longest phase that set the window of the curves, the largest being left out; its margin.
-_BULK, _MARGIN = 0.85, 0.06
-#: Share of the width from which on a phase is named.
+#: Share of the losses of the longest phase, and of others, that set the window of the curves, the largest being left
+#: out; its margin.
+_BULK, _SHORTER, _MARGIN = 0.85, 0.5, 0.06
+#: Share of the width from which on a phase is named, and of the longest phase from which on it sets the window.
 _NAMED = 0.12
 _GREY = "0.72"
 
@@ -103,8 +105,8 @@ def draw_curves(axes: Axes, evaluation: Mapping[str, Any], curves: Curves) -> No
             continue
         axes.text((steps[part[0]] + steps[part[-1]]) / 2, 1.0, curves.phases[part[0]], ha="center", va="bottom",
                   fontsize=8, color="0.3", transform=axes.get_xaxis_transform())
-    longest = max(stretches, key=len, default=[])
-    _limit_losses(axes, curves.losses[:, longest])
+    _limit_losses(axes, [curves.losses[:, part] for part in stretches])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("step")
     axes.set_ylabel("loss, mean between two records")
     axes.set_title(f"(a) Learning curves, runs chosen by their {evaluation['score_name']}", loc="left", fontsize=10,
@@ -115,11 +117,14 @@ def draw_curves(axes: Axes, evaluation: Mapping[str, Any], curves: Curves) -> No
     axes.legend(fontsize=9, loc="upper right", framealpha=0.8, edgecolor="none")
 
 
-def _limit_losses(axes: Axes, losses: FloatArray) -> None:
-    """The bulk of the losses: the first ones are often larger by orders of magnitude."""
-    seen = losses[np.isfinite(losses)]
-    if seen.size:
-        low, high = float(seen.min()), float(np.quantile(seen, _BULK))
+def _limit_losses(axes: Axes, phases: Sequence[FloatArray]) -> None:
+    """The bulk of the losses of each phase but short ones: the first are often larger by orders of magnitude."""
+    finite = [losses[np.isfinite(losses)] for losses in phases]
+    most = max((seen.size for seen in finite), default=0)
+    bulks = [(float(seen.min()), float(np.quantile(seen, _BULK if seen.size == most else _SHORTER)))
+             for seen in finite if seen.size > _NAMED * most]
+    if bulks:
+        low, high = min(bulk[0] for bulk in bulks), max(bulk[1] for bulk in bulks)
         span = high - low if high > low else max(abs(low), 1.0)
         axes.set_ylim(low - _MARGIN * span, high + _MARGIN * span)
 
@@ -199,6 +204,7 @@ def draw_spectrum(part: SubFigure, runs: Sequence[Mapping[str, Any]], best: int 
             part.suptitle(f"({letter}) Standard deviations of the latents: {run['informative']} informative in the "
                           "best run", x=0.01, ha="left", fontsize=10)
     axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("latent, largest first")
     axes.set_ylabel("standard deviation")
     axes.grid(color="0.9", lw=0.6)

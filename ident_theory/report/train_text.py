@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +155,7 @@ def _model(tree: Mapping[str, Any]) -> Iterator[str]:
     beside = model["beside"]
     if beside is not None:
         yield (f"best run at {beside['rows']:,} observations: exact log-likelihood {beside['log_likelihood']:.4f}, "
-               f"{beside['score_name']} {beside['score']:.4f}; the first is larger by {beside['gap']:.4f} "
+               f"{beside['score_name']} {beside['score']:.4f}; the first is larger by {beside['gap']:z.4f} "
                f"(standard error {number(beside['gap_error'])})")
     if model["conditions"] is not None:
         yield f"conditions of the best run's model ({_time(model['conditions']['seconds'])}):"
@@ -172,11 +173,17 @@ def _notes(tree: Mapping[str, Any]) -> Iterator[str]:
 def _files(tree: Mapping[str, Any]) -> Iterator[str]:
     files = tree["files"]
     if "latents" in files:
-        pairs = f"; compare runs with: ident-theory align {files['runs']}" if files["count"] > 1 else ""
+        pairs = f"; compare runs with: ident-theory align {_quoted(files['runs'])}" if files["count"] > 1 else ""
         yield f"latents of the best run in {files['latents']}, of all runs in {files['runs']}{pairs}"
     if "model" in files:
         yield f"model of the best run in {files['model']}; decide its conditions with: ident-theory check " \
-              f"{files['model']}"
+              f"{_quoted(files['model'])}"
+
+
+def _quoted(path: str) -> str:
+    """For a shell, which still finds the files of a pattern."""
+    folder, sign, name = path.rpartition("/")
+    return f"{quote(folder)}{sign}{name}" if sign else path
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -222,6 +222,10 @@ def test_the_list(train):
     (("ivae", *TINY[1:9], "--held-out", "nan"), "--held-out"),
     (("ivae", *TINY[1:9], "--device", "tpu9"), "device"),
     (("ivae", *TINY[1:9], "--device", "cuda:77"), "device"),
+    (("ivae", *TINY[1:9], "--device", "meta"), "device"),
+    (("ivae", *TINY[1:9], "--set", "schedule=plateau:-1"), "found 'plateau:-1'"),
+    (("vae", *TINY[1:9], "--set", "observation=bernoulli"), "expected x in [0, 1]"),
+    (("exact-ml", *TINY[1:9], "--precision", "float32"), "expected 'float64'"),
     (("ivae", *TINY[1:9], "--precision", "float8"), "precision"),
     (("ivae", *TINY[1:9], "--steps", "3", "--epochs", "3"), "steps or epochs"),
     (("ivae", *TINY[1:9], "--runs", "0"), "--runs"),
@@ -239,6 +243,47 @@ def test_wrong_words(train, words, message):
     assert "Traceback" not in err
     assert out == ""
     assert not Path("a").exists()
+
+
+@pytest.mark.parametrize("words", [
+    ("--data", "own.json", "--json", "own.json"),
+    ("--data", "sampled", "--data-set", "model=own.json", "--json", "own.json"),
+    ("--data", "own.json", "--json", "a/model.json"),
+    ("--data", "own.json", "--json", "folder/../a/log.jsonl"),
+])
+def test_reports_replace_neither_inputs_nor_results(train, words):
+    own = it.to_json(it.load_example("relu"))
+    Path("own.json").write_text(own)
+    Path("folder").mkdir()
+    code, _, err = train("vae", *words, "--steps", "2", "--out", "a")
+    assert (code, "would replace" in err) == (2, True)
+    assert Path("own.json").read_text() == own
+    assert not Path("a").exists()
+
+
+def test_bad_input_leaves_the_log_of_a_training(train):
+    train(*TINY, "--out", "a")
+    before = {file.name: file.read_bytes() for file in Path("a").iterdir()}
+    words = [word.replace("ivae", "vae") for word in TINY]
+    assert train(*words, "--set", "observation=bernoulli", "--no-resume", "--out", "a")[0] == 2
+    assert {file.name: file.read_bytes() for file in Path("a").iterdir()} == before
+
+
+def test_another_training_in_the_folder_differs_by_name(train):
+    train(*TINY, "--out", "a")
+    code, _, err = train(*TINY, "--set", "layers=2", "--out", "a")
+    assert code == 2
+    assert err.splitlines()[1:] == ["  - estimator.layers: stored 3, asked for 2"]
+
+
+def test_stopped_by_ctrl_c(train, monkeypatch):
+    from ident_theory.estimators import training
+
+    monkeypatch.setattr(training.Training, "run", lambda *_: signal.raise_signal(signal.SIGINT))
+    code, out, err = train(*TINY, "--out", "a")
+    assert (code, out) == (130, "")
+    assert err == "ident-theory: stopped; the same command goes on from the start: no checkpoint yet in a\n"
+    monkeypatch.undo()
 
 
 def _npz(**arrays):

@@ -1,6 +1,7 @@
 """Exact maximum likelihood as an estimator: what it refuses, runs beside each other, learning, conformance."""
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -45,6 +46,19 @@ def test_settings_are_checked(options, text):
 def test_given_u_covariances_are_diagonal():
     with pytest.raises(InputError, match="covariance: expected one of diagonal"):
         ConditionalExactLikelihood(covariance="full")
+
+
+@pytest.mark.parametrize("estimator", ["exact-ml", "exact-ml-given-u"])
+@pytest.mark.parametrize("rate", [1e3, 1e200])
+def test_a_run_whose_parameters_explode_leaves_the_others_alone(estimator, rate):
+    """Its noise has no deviation in float64 after the first step."""
+    x, u = sample(LINE, 60), np.arange(60) % 2
+    options = {"latent_dim": 1, "steps": 4, "batch_size": 20, "precision": "float64"}
+    with pytest.warns(it.estimators.FewConditionsWarning) if estimator != "exact-ml" else nullcontext():
+        beside = fit(estimator, x, u, runs=2, learning_rate=(rate, 1e-2), **options)
+        alone = fit(estimator, x, u, seed=1, learning_rate=1e-2, **options)
+    assert beside.alive == (False, True)
+    np.testing.assert_allclose(beside.scores, [-np.inf, alone.scores[0]], rtol=1e-9)
 
 
 def test_three_latents_and_float32_are_refused():

@@ -323,6 +323,8 @@ def test_a_failing_run_keeps_its_last_parameters_and_the_others_go_on():
     assert np.isnan(failing[1].losses[-1])
     assert np.isfinite(failing[0].losses).all()
     assert not failing.log[-1].alive[1]
+    with pytest.raises(UnsupportedError, match="run 1: expected a run that did not fail"):
+        failing[1].model()
     gone = fit(small(learning_rate=1e200), whole, runs=2)
     with pytest.raises(UnsupportedError, match="all 2 runs failed"):
         _ = gone.best

@@ -91,6 +91,11 @@ def test_model_and_files():
     assert "(3.3 min):\n  ivae.L  holds  why" in text
     assert "ident-theory align a/run-*.npz" in text
     assert "ident-theory check a/model.json" in text
+    spaced = train_text(more | {"files": {"latents": "a b/l", "runs": "a b/run-*.npz", "count": 2, "model": "a b/m"}})
+    assert "align 'a b'/run-*.npz" in spaced
+    assert "check 'a b'/m" in spaced
+    exact = more["model"]["beside"] | {"gap": -1e-16}
+    assert "larger by 0.0000" in train_text(more | {"model": {"beside": exact, "conditions": None}})
 
 
 def test_columns_for_unmixed_latents_and_spectra():
@@ -135,6 +140,28 @@ def test_curves_break_between_phases_and_show_the_bulk():
     assert axes.get_ylim()[1] < 50
     labels = [item.get_text() for item in axes.get_legend().get_texts()]
     assert sorted(labels) == ["best run", "failed", "other runs"]
+    axes = Figure().subplots()
+    shown = curves(phases=("pretrain",) * 6 + ("train",) * 4)
+    shown.losses[:, 0] = 0
+    shown.losses[:, 6:] += 30
+    draw_curves(axes, tree()["evaluation"], shown)
+    low, high = axes.get_ylim()
+    assert low < np.nanmin(shown.losses)  # both phases are in the window
+    assert np.nanmedian(shown.losses[:, 6:]) < high < 50
+
+
+def test_a_phase_of_one_record_does_not_set_the_window():
+    axes = Figure().subplots()
+    shown = curves(phases=("train",) * 9 + ("last",))
+    shown.losses[:2, 9] = 1000
+    draw_curves(axes, tree()["evaluation"], shown)
+    assert axes.get_ylim()[1] < 50
+
+
+def test_curves_are_named():
+    axes = Figure().subplots()
+    shown = curves()
+    draw_curves(axes, tree()["evaluation"], shown)
     last = next(line for line in axes.lines if line.get_label() == "best run")
     assert np.array_equal(last.get_ydata(), shown.losses[1, :4])
 
