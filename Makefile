@@ -106,7 +106,7 @@ $(DEVELOP): pyproject.toml | $(BIN)/python
 	@touch $@ $(INSTALLED)
 
 $(BENCH): pyproject.toml constraints.txt $(DEVELOP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,train]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,train,flows]'
 	@touch $@
 
 clean:

@@ -34,7 +34,7 @@ def test_the_numbers_of_parameters_are_those_of_the_paper():
 @pytest.mark.parametrize(("zero_sum", "squash"), VARIANTS)
 @pytest.mark.parametrize(("n", "image", "made"), [(5, None, {"blocks": 3, "hidden": (6, 4)}),
                                                   (2, None, {"blocks": 2, "hidden": (7,)}),
-                                                  (32, (2, 4, 4), IMAGE)])
+                                                  pytest.param(32, (2, 4, 4), IMAGE, marks=pytest.mark.slow)])
 def test_the_jacobian_has_determinant_one_and_the_inverse_inverts(zero_sum, squash, n, image, made):
     # The rounding of the determinant grows with the condition of the Jacobian, hence small weights for images.
     network, parameters = random_network(GIN(zero_sum=zero_sum, squash=squash, **made), n, 3, image,

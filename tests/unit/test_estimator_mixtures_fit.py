@@ -76,7 +76,7 @@ def test_densities_are_those_of_scipy(covariance):
             np.testing.assert_allclose(found[run, :, k], expected, rtol=1e-10, atol=1e-10)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(["diagonal", "full"]), st.integers(1, 5), st.floats(0.01, 3))
 def test_more_steps_have_at_least_the_likelihood(seed, covariance, components, spread):
     """EM never lowers the likelihood; with a ridge of zero that holds exactly."""
