@@ -100,7 +100,7 @@ def test_family_file_is_read():
     assert it.load_family(ROOT / "experiments/demo/family.toml").size == 29_296_875
 
 
-@pytest.mark.parametrize("name", ["search", "check", "equality", "metrics", "affine"])
+@pytest.mark.parametrize("name", ["search", "check", "equality", "metrics", "affine", "train"])
 def test_named_table_is_the_measured_one(name):
     table = README.split(f"<!-- {name} benchmark -->\n")[1].split(f"<!-- end of the {name} benchmark -->")[0]
     assert table == (ROOT / f"experiments/benchmarks/{name}_results.md").read_text()
