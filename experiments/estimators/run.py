@@ -29,8 +29,6 @@ from ident_theory.estimators.recipes import preset
 from ident_theory.files import write_atomically
 
 HERE = Path(__file__).resolve().parent
-#: Estimators whose objective needs double precision.
-DOUBLE = ("exact-ml",)
 
 
 def known_model(tree: dict[str, Any]) -> it.Model:
@@ -73,7 +71,7 @@ def run_part(name: str, config: dict[str, Any], out: Path) -> dict[str, Any]:
         made = estimator(kind, **settings_of(part, kind))
         started = time.process_time()
         found = fit(made, training, runs=part.get("runs") or (paper.runs if paper else 1), seed=config["seed"],
-                    precision="float64" if kind in DOUBLE else "float32", directory=out / "store" / name / kind)
+                    precision=made.precision, directory=out / "store" / name / kind)
         scored = evaluate(found, held, train=training, rng=np.random.default_rng([config["data_seed"], 2]),
                           kind=paper.kind if paper else None, unmix=paper.unmix.get(kind) if paper else None)
         results[kind] = {

@@ -103,8 +103,8 @@ def train(
         plan = plan_of(estimator, data, pairs_of(data_set, "--data-set"), {**pairs_of(settings, "--set"), **lengths},
                        preset, runs, data_seed, data_dir)
         training, held = split(plan.data, held_out, data_seed, plan.estimator)
-        accuracy = precision or ("float64" if plan.estimator.name.startswith("exact-ml") else "float32")
-        found = _fit(plan, training, seed, own_device, accuracy, out, resume, threads, quiet=rank > 0)
+        found = _fit(plan, training, seed, own_device, precision or plan.estimator.precision, out, resume, threads,
+                     quiet=rank > 0)
     if rank > 0:
         return
     from ident_theory.cli.train_results import conclude

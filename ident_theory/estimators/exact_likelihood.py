@@ -82,6 +82,7 @@ class ExactLikelihood(Estimator):
     learning_rate: float | tuple[float, ...] = 1e-2
 
     name: ClassVar[str] = "exact-ml"
+    precision: ClassVar[str] = "float64"
     score_name: ClassVar[str] = "log-likelihood"
     default_steps: ClassVar[int] = 1000
 

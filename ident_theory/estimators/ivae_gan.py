@@ -168,7 +168,7 @@ class IVAEGANNetwork(IVAENetwork):
         return mean + batch.draws.normal("prior", *log_variance.shape[1:]) * torch.exp(0.5 * log_variance)
 
     def _decoded(self, batch: Batch, z: Tensor) -> Tensor:
-        return self.decoder(batch.p, z, None, batch.draws if batch.training else None)
+        return self.decoder(batch.p, z, None, batch.training_draws)
 
     def _shown(self, batch: Batch, x: Tensor, name: str) -> Tensor:
         """What D sees of x."""

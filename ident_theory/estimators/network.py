@@ -84,6 +84,11 @@ class Batch:
         """Rows B of the batch."""
         return self.x.shape[1]
 
+    @property
+    def training_draws(self) -> Draws | None:
+        """`draws` while training, None otherwise: what switches dropout and batch statistics of a network on."""
+        return self.draws if self.training else None
+
 
 @dataclass
 class Beginning:
@@ -194,6 +199,8 @@ class Estimator:
     per_run: ClassVar[tuple[str, ...]] = ("learning_rate",)
     #: Sufficient statistics k of a latent given u: 2 for normal laws with free means and variances.
     statistics: ClassVar[int] = 2
+    #: Narrowest precision that it is sensibly trained in.
+    precision: ClassVar[str] = "float32"
     #: What `Network.score` is.
     score_name: ClassVar[str] = "ELBO"
     #: Steps where neither `steps` nor `epochs` is given.

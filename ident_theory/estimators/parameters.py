@@ -66,11 +66,6 @@ def fan_in(inputs: int) -> Start:
     return uniform(1 / math.sqrt(max(inputs, 1)))
 
 
-def permutation(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """A random order of 0, ..., k - 1, for shape (k,)."""
-    return torch.randperm(shape[0], generator=generator).to(torch.float64)
-
-
 def generator_of(device: torch.device | str, *key: int | str) -> torch.Generator:
     """A generator that depends on `key` only, so that no state has to be kept between steps."""
     words = [zlib.crc32(part.encode()) if isinstance(part, str) else int(part) for part in key]

@@ -156,12 +156,12 @@ class VaDENetwork(MixtureNetwork):
 
     def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q, shape (R, B, d) each."""
-        mean, log_variance = self.encoder(batch.p, batch.x, None, batch.draws if batch.training else None).unbind(1)
+        mean, log_variance = self.encoder(batch.p, batch.x, None, batch.training_draws).unbind(1)
         return mean, log_variance
 
     def decode(self, batch: Batch, z: Tensor) -> Tensor:
         """Means or logits of the observations, shape (R, B, n)."""
-        return self.decoder(batch.p, z, None, batch.draws if batch.training else None)
+        return self.decoder(batch.p, z, None, batch.training_draws)
 
     def score(self, batch: Batch) -> Tensor:
         """One-sample ELBO of each row."""

@@ -14,7 +14,6 @@ from ident_theory.data import arguments
 from ident_theory.estimators import fused
 from ident_theory.estimators.architectures import make_decoder, make_encoder
 from ident_theory.estimators.densities import LOG_2PI
-from ident_theory.estimators.draws import Draws
 from ident_theory.estimators.fused import KernelMLP, normal_sample
 from ident_theory.estimators.layers import MLP
 from ident_theory.estimators.likelihood import Likelihood, check_observation
@@ -122,7 +121,7 @@ class VariationalNetwork(Network):
 
     def both(self, batch: Batch) -> Tensor:
         """Means and log-variances of the posterior, shape (R, 2, B, d)."""
-        return self.encoder(batch.p, batch.x, batch.u, _training(batch))
+        return self.encoder(batch.p, batch.x, batch.u, batch.training_draws)
 
     def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The same apart, shape (R, B, d) each."""
@@ -138,7 +137,7 @@ class VariationalNetwork(Network):
 
     def fit_of(self, batch: Batch, z: Tensor) -> Tensor:
         """log p(x | z), shape (R, B)."""
-        return self.likelihood(batch.p, batch.x, self.decoder(batch.p, z, None, _training(batch)))
+        return self.likelihood(batch.p, batch.x, self.decoder(batch.p, z, None, batch.training_draws))
 
     def score(self, batch: Batch) -> Tensor:
         """ELBO of each row, under one sample."""
@@ -190,11 +189,6 @@ class VariationalNetwork(Network):
         """Prior, decoder and Gaussian noise; None for Bernoulli observations, which are no f(z) plus noise."""
         noise = self.likelihood.noise(values)
         return None if noise is None else Model(self.prior_of(values), network_of(self.decoder, values), noise)
-
-
-def _training(batch: Batch) -> Draws | None:
-    """What tells networks that they are trained."""
-    return batch.draws if batch.training else None
 
 
 def variances(log_variance: FloatArray) -> FloatArray:

@@ -172,7 +172,7 @@ class AutoencoderNetwork(Network):
 
     def codes(self, batch: Batch) -> Tensor:
         """h(x), shape (R, B, L, d)."""
-        draws = batch.draws if batch.training else None
+        draws = batch.training_draws
         runs, size, d = len(batch.x), batch.size, self.shape.latent_dim
         if isinstance(self.encoder, Chain):
             assert self.shape.image is not None
@@ -184,7 +184,7 @@ class AutoencoderNetwork(Network):
         """log p(x | g(z)) of each row, from z of shape (R, B, L, d)."""
         if isinstance(self.encoder, Chain):
             z = z.transpose(2, 3)
-        output = self.decoder(batch.p, z.reshape(len(z), batch.size, -1), None, batch.draws if batch.training else None)
+        output = self.decoder(batch.p, z.reshape(len(z), batch.size, -1), None, batch.training_draws)
         return self.likelihood(batch.p, batch.x, output)
 
     def score(self, batch: Batch) -> Tensor:
